@@ -1,0 +1,100 @@
+//! What a dataset holds, or what was added to it, as a list of file slices.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::Schema;
+
+/// A place in a dataset's history. Positions of one dataset and kind are ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Position {
+    /// A version of a Delta table.
+    Delta {
+        /// The table's own id, so that a table made anew at the same place is noticed.
+        table: String,
+        /// The version, counted from 0.
+        version: u64,
+    },
+}
+
+/// Where the bytes of a source file lie: a lake root and a path below it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SourceRef {
+    /// The root's name in the configuration.
+    pub root: String,
+    /// Path relative to the root, `/`-separated, never leaving it.
+    pub path: String,
+}
+
+/// A part of one source file: all its rows, or the rows of some row groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSlice {
+    /// The file.
+    pub source: SourceRef,
+    /// Size of the whole file in bytes; pins the file.
+    pub bytes: u64,
+    /// The store's tag for these bytes, when it has one; pins the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Rows in the slice when the table's statistics or the footer say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Ordinals of the row groups in the slice; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_groups: Option<Vec<u32>>,
+    /// Row groups of the whole file, known only for files worth splitting; planning consumes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_row_groups: Vec<RowGroup>,
+    /// Values of columns that are not in the file (partition columns), by column name, as the table's log spells them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constants: Vec<(String, Option<String>)>,
+    /// Rows to leave out (a deletion vector), read through the row-mask port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskRef>,
+}
+
+/// Rows and compressed bytes of one row group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowGroup {
+    /// Rows.
+    pub rows: u64,
+    /// Compressed bytes of its column chunks.
+    pub bytes: u64,
+}
+
+/// Names a row mask in terms only its reader understands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskRef {
+    /// The lake root the mask lies under.
+    pub root: String,
+    /// The reader's own description.
+    pub descriptor: String,
+    /// Rows the mask removes.
+    pub rows: u64,
+}
+
+/// The files that make up a snapshot or an increment, at a pinned position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeSet {
+    /// The position that the slices bring the reader to.
+    pub to: Position,
+    /// The slices, in the order they will be numbered.
+    pub slices: Vec<FileSlice>,
+    /// The schema at `to`; every slice is read as this schema.
+    pub schema: Schema,
+}
+
+/// What happened to a dataset between two positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Changes {
+    /// Only rows were added.
+    Appended(ChangeSet),
+    /// Rows were removed or rewritten; an increment cannot express it.
+    Rewritten {
+        /// Where the first such change happened, for the message: `version 7 (DELETE)`.
+        at: String,
+        /// The position the range would have led to.
+        to: Position,
+    },
+}

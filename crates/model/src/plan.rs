@@ -1,0 +1,211 @@
+//! What will be delivered, decided once. A plan leaves no choice to execution and is never changed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::change::{FileSlice, Position};
+use crate::id::{ConnectionId, DatasetId, DeliveryId, FlowId, ResourceId, RunId, Tenant};
+use crate::run::RunKind;
+use crate::schema::Schema;
+use crate::time::Millis;
+
+/// What a flow asks for, frozen when its run is inserted: later edits of the flow do not touch the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportSpec {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The flow.
+    pub flow: FlowId,
+    /// The flow's name, for folder templates.
+    pub flow_name: String,
+    /// Id of the flow spec, echoed on runs.
+    pub flow_spec: String,
+    /// The source connection.
+    pub source_connection: ResourceId,
+    /// The target connection.
+    pub target_connection: ResourceId,
+    /// The datasets, in the order of the source connection, with the name given there.
+    pub datasets: Vec<DatasetId>,
+    /// Where the files go.
+    pub sink: SinkRef,
+    /// The target's folder, without leading or trailing slash; may be empty.
+    pub path: String,
+    /// How rows become bytes.
+    pub encoding: OutputEncoding,
+    /// The folder template, when one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_template: Option<String>,
+    /// What a rewrite in an incremental range means.
+    pub on_rewrite: OnRewrite,
+    /// Whether the documented manifest is written beside ours.
+    pub include_file_manifest: bool,
+}
+
+/// File type and compression of the delivered files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputEncoding {
+    /// The file type.
+    pub file_type: FileType,
+    /// The compression.
+    pub compression: Compression,
+}
+
+impl OutputEncoding {
+    /// The ending of a file's name (contract, 7.3), with its dot.
+    pub const fn extension(self) -> &'static str {
+        match (self.file_type, self.compression) {
+            (FileType::Json, Compression::None) => ".json",
+            (FileType::Json, Compression::Gzip) => ".json.gz",
+            (FileType::Parquet, Compression::None) => ".parquet",
+            (FileType::Parquet, Compression::Gzip) => ".gz.parquet",
+        }
+    }
+}
+
+/// The documented `datasetFileType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FileType {
+    /// One JSON object per line.
+    Json,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// The documented `compression`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Compression {
+    /// None (for Parquet: uncompressed pages).
+    None,
+    /// gzip around JSON, inside Parquet.
+    Gzip,
+}
+
+/// What to do when rows were deleted, updated or rewritten in an incremental range (contract, D2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRewrite {
+    /// End the delivery with a clear error.
+    #[default]
+    Fail,
+    /// Send the whole snapshot and replace the cursor.
+    Full,
+}
+
+/// The platform a sink speaks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DestinationKind {
+    /// Amazon S3 and compatibles.
+    S3,
+    /// Azure Blob Storage.
+    AzureBlob,
+    /// Azure Data Lake Storage Gen2.
+    AdlsGen2,
+    /// The data landing zone.
+    LandingZone,
+    /// Google Cloud Storage.
+    Gcs,
+    /// SFTP.
+    Sftp,
+}
+
+/// Names a sink without its secrets: a task carries a reference, credentials are revealed only where it is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SinkRef {
+    /// The platform.
+    pub kind: DestinationKind,
+    /// The tenant whose connection it is.
+    pub tenant: Tenant,
+    /// The base connection that holds the credentials.
+    pub connection: ConnectionId,
+    /// The bucket or container where the platform has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+/// Everything about one delivery that execution needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportPlan {
+    /// Version of this form.
+    pub format_version: u32,
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Its run.
+    pub run: RunId,
+    /// Its dataset.
+    pub dataset: DatasetId,
+    /// The dataset's name when it was planned.
+    pub dataset_name: String,
+    /// The run's kind.
+    pub kind: RunKind,
+    /// The nominal instant that names folders.
+    pub occurrence: Millis,
+    /// The flow's wishes as frozen with the run.
+    pub spec: ExportSpec,
+    /// Whether the whole snapshot or an increment is sent, and why.
+    pub mode: PlanMode,
+    /// Where the cursor stood; absent before the first delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Position>,
+    /// Where the cursor will stand.
+    pub to: Position,
+    /// The number this delivery gives the cursor: one more than it had.
+    pub seq: u64,
+    /// The schema that every file has.
+    pub schema: Schema,
+    /// SHA-256 of the schema's canonical JSON, in hexadecimal.
+    pub schema_fingerprint: String,
+    /// The dataset's folder for this occurrence.
+    pub folder: String,
+    /// The files to write, numbered from 0 without gaps.
+    pub tasks: Vec<FileTask>,
+    /// Key of our manifest.
+    pub manifest_key: String,
+    /// Key of the documented manifest, when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_manifest_key: Option<String>,
+}
+
+impl ExportPlan {
+    /// The version written today.
+    pub const FORMAT_VERSION: u32 = 1;
+}
+
+/// Why a delivery sends what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanMode {
+    /// The first delivery, or a flow that always sends everything.
+    Full,
+    /// What was committed after the cursor.
+    Incremental,
+    /// The whole snapshot because a rewrite was found (`onRewrite: full`); replaces the cursor.
+    FullAfterRewrite,
+    /// The whole snapshot because a person asked (`params.full`); replaces the cursor.
+    FullResync,
+}
+
+/// One file to write. Self-contained: it can be sent to another process or machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileTask {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Ordinal within the delivery.
+    pub index: u32,
+    /// Final key of the file.
+    pub key: String,
+    /// What to read, in order.
+    pub slices: Vec<FileSlice>,
+    /// The schema to write.
+    pub schema: Schema,
+    /// How rows become bytes.
+    pub encoding: OutputEncoding,
+    /// Where the bytes go.
+    pub sink: SinkRef,
+}
