@@ -1,0 +1,73 @@
+//! Organisations, sandboxes and clients.
+
+use async_trait::async_trait;
+use offtake_model::{ClientId, Fault, Millis, OrgId, SandboxName};
+
+/// Keeps identities.
+#[async_trait]
+pub trait IdentityStore: Send + Sync {
+    /// Makes the first organisation with its sandbox and client, unless an organisation exists. Says whether it did.
+    async fn bootstrap(
+        &self,
+        org: &Organisation,
+        sandbox: &Sandbox,
+        client: &ClientRecord,
+    ) -> Result<bool, Fault>;
+
+    /// The client of that id.
+    async fn client(&self, id: &ClientId) -> Result<Option<ClientRecord>, Fault>;
+
+    /// Adds a client to an existing organisation.
+    async fn add_client(&self, client: &ClientRecord) -> Result<(), Fault>;
+
+    /// The sandbox of that name.
+    async fn sandbox(&self, org: &OrgId, name: &SandboxName) -> Result<Option<Sandbox>, Fault>;
+
+    /// All organisations.
+    async fn organisations(&self) -> Result<Vec<Organisation>, Fault>;
+}
+
+/// A tenant of the whole server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organisation {
+    /// `<24 hex>@AdobeOrg`.
+    pub id: OrgId,
+    /// Name.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Millis,
+}
+
+/// An isolated part of an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// A UUID.
+    pub id: String,
+    /// The organisation.
+    pub org: OrgId,
+    /// Short name.
+    pub name: SandboxName,
+    /// Title for people.
+    pub title: String,
+    /// Whether it is used when a request names none.
+    pub is_default: bool,
+    /// When it was made.
+    pub created_at: Millis,
+}
+
+/// A client that can ask for tokens. Its secret is known only as a digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRecord {
+    /// Sent as `x-api-key`.
+    pub id: ClientId,
+    /// The organisation it belongs to.
+    pub org: OrgId,
+    /// Name for people.
+    pub name: String,
+    /// SHA-256 of the secret. Secrets are 256 random bits, so a fast digest is enough.
+    pub secret_sha256: [u8; 32],
+    /// When it was made.
+    pub created_at: Millis,
+    /// Whether it may still get tokens.
+    pub enabled: bool,
+}

@@ -1,0 +1,27 @@
+//! The seams of offtake: small role traits with written contracts, their in-memory fakes and public
+//! conformance suites (feature `testing`).
+//!
+//! A trait here names no foreign world: no SQL, no HTTP, no Arrow. Outcomes that a caller must branch on
+//! are `#[must_use]` enums; a [`Fault`](offtake_model::Fault) is for failure.
+//!
+//! The one law: an adapter is correct when its port's conformance suite says so.
+
+pub mod engine;
+pub mod identity;
+pub mod journal;
+pub mod lake;
+pub mod resources;
+pub mod runs;
+pub mod sink;
+pub mod system;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use engine::{Engine, TaskEvent, TaskRequest};
+pub use identity::{ClientRecord, IdentityStore, Organisation, Sandbox};
+pub use journal::{Applied, DeliveryJournal, DeliveryQueue, Enqueued, Recorded, Tick};
+pub use lake::{Catalog, Lake, LakeRoots, RangeReader, RowMasks, Sources, TableInfo};
+pub use resources::{Page, PageRequest, Replaced, ResourceStore};
+pub use runs::{RunLog, RunQuery};
+pub use sink::{Discarded, EndOfStream, Published, Seen, Sinks, StagedSink, StagedUpload};
+pub use system::{Clock, Ids, Secrets};

@@ -1,0 +1,79 @@
+//! Resources by tenant, with revisions.
+
+use async_trait::async_trait;
+use offtake_model::{Fault, Resource, ResourceId, ResourceKind, Revision, Tenant};
+
+/// Keeps resources. Every method is confined to one tenant; another tenant's resource does not exist.
+#[async_trait]
+pub trait ResourceStore: Send + Sync {
+    /// The resource, unless it is missing, deleted or hidden.
+    async fn get(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        id: &ResourceId,
+    ) -> Result<Option<Resource>, Fault>;
+
+    /// A page of resources, newest first (by `createdAt`, then id), keyset-paged.
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        page: &PageRequest,
+    ) -> Result<Page<Resource>, Fault>;
+
+    /// How many there are.
+    async fn count(&self, tenant: &Tenant, kind: ResourceKind) -> Result<u64, Fault>;
+
+    /// Inserts a new resource at revision 1.
+    async fn insert(&self, resource: &Resource) -> Result<(), Fault>;
+
+    /// Replaces the resource when its revision is still `expected`; the stored revision becomes `expected + 1`.
+    async fn replace(&self, resource: &Resource, expected: Revision) -> Result<Replaced, Fault>;
+
+    /// Deletes the resource. A flow with unfinished deliveries is hidden, its deliveries are asked to cancel.
+    async fn delete(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        id: &ResourceId,
+    ) -> Result<bool, Fault>;
+
+    /// Ids of the flows that use this connection (base, source or target) and are not deleted.
+    async fn flows_using(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        id: &ResourceId,
+    ) -> Result<Vec<ResourceId>, Fault>;
+}
+
+/// Which page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// At most this many.
+    pub limit: u32,
+    /// After this resource: its creation instant in milliseconds, and its id.
+    pub after: Option<(i64, String)>,
+    /// Skips this many first; for the offset-paged calls of the contract (4.6).
+    pub offset: u64,
+}
+
+/// A page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins, when there is one.
+    pub next: Option<(i64, String)>,
+}
+
+/// The outcome of a replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Replaced {
+    /// Done.
+    Done,
+    /// The revision had moved on, or the resource is gone; nothing changed.
+    Conflict,
+}

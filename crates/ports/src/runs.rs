@@ -1,0 +1,35 @@
+//! What became of runs: committed state only.
+
+use async_trait::async_trait;
+use offtake_model::run::RunView;
+use offtake_model::{Fault, FlowId, RunId, Tenant};
+
+use crate::resources::{Page, PageRequest};
+
+/// Reads runs. A run's state and metrics are derived from its deliveries.
+#[async_trait]
+pub trait RunLog: Send + Sync {
+    /// The run, unless it is missing or another tenant's.
+    async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<RunView>, Fault>;
+
+    /// A page of runs, newest first.
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        query: &RunQuery,
+        page: &PageRequest,
+    ) -> Result<Page<RunView>, Fault>;
+
+    /// How many runs match.
+    async fn count(&self, tenant: &Tenant, query: &RunQuery) -> Result<u64, Fault>;
+
+    /// The newest run of each flow that has one.
+    async fn latest(&self, tenant: &Tenant, flows: &[FlowId]) -> Result<Vec<RunView>, Fault>;
+}
+
+/// Which runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunQuery {
+    /// Of this flow only.
+    pub flow: Option<FlowId>,
+}
