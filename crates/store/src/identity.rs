@@ -1,0 +1,178 @@
+//! Organisations, sandboxes and clients in their tables.
+//!
+//! The one law: a client's secret is here only as a digest.
+
+use async_trait::async_trait;
+use offtake_model::{ClientId, Fault, Millis, OrgId, SandboxName};
+use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::failure::{Attempting, corrupt};
+use crate::store::{Store, commit};
+
+#[async_trait]
+impl IdentityStore for Store {
+    async fn bootstrap(
+        &self,
+        org: &Organisation,
+        sandbox: &Sandbox,
+        client: &ClientRecord,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.write().await?;
+        let known: i64 = sqlx::query_scalar("SELECT count(*) FROM organisation")
+            .fetch_one(&mut *tx)
+            .await
+            .attempting("count organisations")?;
+        if known > 0 {
+            return Ok(false);
+        }
+        insert_organisation(&mut tx, org).await?;
+        insert_sandbox(&mut tx, sandbox).await?;
+        insert_client(&mut tx, client).await?;
+        commit(tx).await?;
+        Ok(true)
+    }
+
+    async fn client(&self, id: &ClientId) -> Result<Option<ClientRecord>, Fault> {
+        let mut tx = self.read().await?;
+        let row: Option<ClientRow> = sqlx::query_as(
+            "SELECT id, org, name, secret_sha256, created_at, enabled FROM client WHERE id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&mut *tx)
+        .await
+        .attempting(format_args!("read client {id}"))?;
+        row.map(ClientRecord::try_from).transpose()
+    }
+
+    async fn add_client(&self, client: &ClientRecord) -> Result<(), Fault> {
+        let mut tx = self.write().await?;
+        insert_client(&mut tx, client).await?;
+        commit(tx).await
+    }
+
+    async fn sandbox(&self, org: &OrgId, name: &SandboxName) -> Result<Option<Sandbox>, Fault> {
+        let mut tx = self.read().await?;
+        let row: Option<SandboxRow> = sqlx::query_as(
+            "SELECT org, name, id, title, is_default, created_at FROM sandbox WHERE org = ? AND name = ?",
+        )
+        .bind(org.as_str())
+        .bind(name.as_str())
+        .fetch_optional(&mut *tx)
+        .await
+        .attempting(format_args!("read sandbox {name}"))?;
+        Ok(row.map(Sandbox::from))
+    }
+
+    async fn organisations(&self) -> Result<Vec<Organisation>, Fault> {
+        let mut tx = self.read().await?;
+        let rows: Vec<(String, String, i64)> =
+            sqlx::query_as("SELECT id, name, created_at FROM organisation ORDER BY created_at, id")
+                .fetch_all(&mut *tx)
+                .await
+                .attempting("list organisations")?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, name, created_at)| Organisation {
+                id: OrgId(id),
+                name,
+                created_at: Millis(created_at),
+            })
+            .collect())
+    }
+}
+
+async fn insert_organisation(db: &mut SqliteConnection, org: &Organisation) -> Result<(), Fault> {
+    sqlx::query("INSERT INTO organisation (id, name, created_at) VALUES (?, ?, ?)")
+        .bind(org.id.as_str())
+        .bind(&org.name)
+        .bind(org.created_at.0)
+        .execute(db)
+        .await
+        .attempting(format_args!("insert organisation {}", org.id))?;
+    Ok(())
+}
+
+async fn insert_sandbox(db: &mut SqliteConnection, sandbox: &Sandbox) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO sandbox (org, name, id, title, is_default, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(sandbox.org.as_str())
+    .bind(sandbox.name.as_str())
+    .bind(&sandbox.id)
+    .bind(&sandbox.title)
+    .bind(sandbox.is_default)
+    .bind(sandbox.created_at.0)
+    .execute(db)
+    .await
+    .attempting(format_args!("insert sandbox {}", sandbox.name))?;
+    Ok(())
+}
+
+async fn insert_client(db: &mut SqliteConnection, client: &ClientRecord) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO client (id, org, name, secret_sha256, created_at, enabled) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(client.id.as_str())
+    .bind(client.org.as_str())
+    .bind(&client.name)
+    .bind(client.secret_sha256.as_slice())
+    .bind(client.created_at.0)
+    .bind(client.enabled)
+    .execute(db)
+    .await
+    .attempting(format_args!("insert client {}", client.id))?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct SandboxRow {
+    org: String,
+    name: String,
+    id: String,
+    title: String,
+    is_default: bool,
+    created_at: i64,
+}
+
+impl From<SandboxRow> for Sandbox {
+    fn from(row: SandboxRow) -> Self {
+        Self {
+            id: row.id,
+            org: OrgId(row.org),
+            name: SandboxName(row.name),
+            title: row.title,
+            is_default: row.is_default,
+            created_at: Millis(row.created_at),
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct ClientRow {
+    id: String,
+    org: String,
+    name: String,
+    secret_sha256: Vec<u8>,
+    created_at: i64,
+    enabled: bool,
+}
+
+impl TryFrom<ClientRow> for ClientRecord {
+    type Error = Fault;
+
+    fn try_from(row: ClientRow) -> Result<Self, Fault> {
+        let secret_sha256 = row
+            .secret_sha256
+            .try_into()
+            .map_err(|_| corrupt(format_args!("client {} has no proper digest", row.id)))?;
+        Ok(Self {
+            id: ClientId(row.id),
+            org: OrgId(row.org),
+            name: row.name,
+            secret_sha256,
+            created_at: Millis(row.created_at),
+            enabled: row.enabled,
+        })
+    }
+}

@@ -1,0 +1,382 @@
+//! Resources in their table.
+//!
+//! The one law: a resource is found only under its own tenant, and changed only at the revision its writer read.
+
+use async_trait::async_trait;
+use offtake_model::resource::Audit;
+use offtake_model::{
+    Fault, Millis, OrgId, Resource, ResourceId, ResourceKind, Revision, SandboxName, Tenant,
+};
+use offtake_ports::{Page, PageRequest, Replaced, ResourceStore};
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::failure::{Attempting, corrupt};
+use crate::queue::cancel;
+use crate::rows::body::{BodyRow, FlowColumns, decode, encode};
+use crate::rows::{counter, kind_name, signed};
+use crate::store::{Store, commit};
+
+#[async_trait]
+impl ResourceStore for Store {
+    async fn get(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        id: &ResourceId,
+    ) -> Result<Option<Resource>, Fault> {
+        let mut tx = self.read().await?;
+        let row: Option<ResourceRow> = sqlx::query_as(
+            "SELECT * FROM resource WHERE org = ? AND sandbox = ? AND kind = ? AND id = ? AND hidden = 0",
+        )
+        .bind(tenant.org.as_str())
+        .bind(tenant.sandbox.as_str())
+        .bind(kind_name(kind))
+        .bind(id.as_str())
+        .fetch_optional(&mut *tx)
+        .await
+        .attempting(format_args!("read {} {id}", kind_name(kind)))?;
+        row.map(|row| row.into_resource(kind)).transpose()
+    }
+
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        page: &PageRequest,
+    ) -> Result<Page<Resource>, Fault> {
+        let mut tx = self.read().await?;
+        let (before, id) = newest_first(page);
+        let rows: Vec<ResourceRow> = sqlx::query_as(
+            "SELECT * FROM resource
+             WHERE org = ?1 AND sandbox = ?2 AND kind = ?3 AND hidden = 0
+               AND (created_at, id) < (?4, ?5)
+             ORDER BY created_at DESC, id DESC LIMIT ?6 OFFSET ?7",
+        )
+        .bind(tenant.org.as_str())
+        .bind(tenant.sandbox.as_str())
+        .bind(kind_name(kind))
+        .bind(before)
+        .bind(id)
+        .bind(i64::from(page.limit) + 1)
+        .bind(signed(page.offset))
+        .fetch_all(&mut *tx)
+        .await
+        .attempting(format_args!("list {}", kind.collection()))?;
+        let items = rows
+            .into_iter()
+            .map(|row| row.into_resource(kind))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(cut(items, page.limit, |it| {
+            (it.audit.created_at.0, it.id.0.clone())
+        }))
+    }
+
+    async fn count(&self, tenant: &Tenant, kind: ResourceKind) -> Result<u64, Fault> {
+        let mut tx = self.read().await?;
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM resource WHERE org = ? AND sandbox = ? AND kind = ? AND hidden = 0",
+        )
+        .bind(tenant.org.as_str())
+        .bind(tenant.sandbox.as_str())
+        .bind(kind_name(kind))
+        .fetch_one(&mut *tx)
+        .await
+        .attempting(format_args!("count {}", kind.collection()))?;
+        counter(count, "count")
+    }
+
+    async fn insert(&self, resource: &Resource) -> Result<(), Fault> {
+        let body = encode(&resource.body)?;
+        let mut tx = self.write().await?;
+        insert_row(&mut tx, resource, &body).await?;
+        commit(tx).await
+    }
+
+    async fn replace(&self, resource: &Resource, expected: Revision) -> Result<Replaced, Fault> {
+        let body = encode(&resource.body)?;
+        let mut tx = self.write().await?;
+        if !replace_row(&mut tx, resource, &body, expected).await? {
+            return Ok(Replaced::Conflict);
+        }
+        commit(tx).await?;
+        Ok(Replaced::Done)
+    }
+
+    async fn delete(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        id: &ResourceId,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.write().await?;
+        let deleted = if kind == ResourceKind::Flow {
+            delete_flow(&mut tx, tenant, id, self.now()).await?
+        } else {
+            delete_row(&mut tx, tenant, kind, id).await?
+        };
+        commit(tx).await?;
+        Ok(deleted)
+    }
+
+    async fn flows_using(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        id: &ResourceId,
+    ) -> Result<Vec<ResourceId>, Fault> {
+        let sql = match kind {
+            ResourceKind::Source => USING_SOURCE,
+            ResourceKind::Target => USING_TARGET,
+            ResourceKind::Connection => USING_CONNECTION,
+            ResourceKind::Flow | ResourceKind::Dataset => return Ok(Vec::new()),
+        };
+        let mut tx = self.read().await?;
+        let ids: Vec<String> = sqlx::query_scalar(sql)
+            .bind(tenant.org.as_str())
+            .bind(tenant.sandbox.as_str())
+            .bind(id.as_str())
+            .fetch_all(&mut *tx)
+            .await
+            .attempting(format_args!("list flows using {} {id}", kind_name(kind)))?;
+        Ok(ids.into_iter().map(ResourceId).collect())
+    }
+}
+
+const USING_SOURCE: &str = "
+    SELECT f.id FROM resource f
+    WHERE f.org = ?1 AND f.sandbox = ?2 AND f.kind = 'flow' AND f.hidden = 0
+      AND EXISTS (SELECT 1 FROM json_each(f.body, '$.value.sourceConnectionIds') s WHERE s.value = ?3)
+    ORDER BY f.created_at DESC, f.id DESC";
+
+const USING_TARGET: &str = "
+    SELECT f.id FROM resource f
+    WHERE f.org = ?1 AND f.sandbox = ?2 AND f.kind = 'flow' AND f.hidden = 0
+      AND EXISTS (SELECT 1 FROM json_each(f.body, '$.value.targetConnectionIds') t WHERE t.value = ?3)
+    ORDER BY f.created_at DESC, f.id DESC";
+
+const USING_CONNECTION: &str = "
+    SELECT f.id FROM resource f
+    WHERE f.org = ?1 AND f.sandbox = ?2 AND f.kind = 'flow' AND f.hidden = 0
+      AND EXISTS (
+        SELECT 1 FROM resource c
+        WHERE c.org = ?1 AND c.sandbox = ?2 AND c.kind IN ('source', 'target')
+          AND json_extract(c.body, '$.value.baseConnectionId') = ?3
+          AND (c.id IN (SELECT value FROM json_each(f.body, '$.value.sourceConnectionIds'))
+            OR c.id IN (SELECT value FROM json_each(f.body, '$.value.targetConnectionIds'))))
+    ORDER BY f.created_at DESC, f.id DESC";
+
+/// The key that everything on the page comes after, counting from the newest.
+pub(crate) fn newest_first(page: &PageRequest) -> (i64, &str) {
+    page.after
+        .as_ref()
+        .map_or((i64::MAX, ""), |(at, id)| (*at, id.as_str()))
+}
+
+/// Cuts the one item too many that tells whether there is a next page.
+pub(crate) fn cut<T>(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> (i64, String)) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(key);
+    Page { items, next }
+}
+
+/// A resource's row.
+#[derive(FromRow)]
+pub(crate) struct ResourceRow {
+    org: String,
+    sandbox: String,
+    id: String,
+    revision: i64,
+    created_at: i64,
+    updated_at: i64,
+    created_by: String,
+    updated_by: String,
+    created_client: String,
+    updated_client: String,
+    body: String,
+    state: Option<String>,
+    generation: Option<i64>,
+    next_due_at: Option<i64>,
+}
+
+impl ResourceRow {
+    /// The resource, whose kind the query asked for.
+    pub(crate) fn into_resource(self, kind: ResourceKind) -> Result<Resource, Fault> {
+        let flow = self
+            .state
+            .zip(self.generation)
+            .map(|(state, generation)| FlowColumns {
+                state,
+                generation,
+                next_due_at: self.next_due_at,
+            });
+        let body = decode(
+            kind,
+            &BodyRow {
+                json: self.body,
+                flow,
+            },
+        )
+        .map_err(|fault| {
+            corrupt(format_args!(
+                "{} {}: {}",
+                kind_name(kind),
+                self.id,
+                fault.message
+            ))
+        })?;
+        Ok(Resource {
+            id: ResourceId(self.id),
+            tenant: Tenant {
+                org: OrgId(self.org),
+                sandbox: SandboxName(self.sandbox),
+            },
+            revision: Revision(counter(self.revision, "revision")?),
+            audit: Audit {
+                created_at: Millis(self.created_at),
+                updated_at: Millis(self.updated_at),
+                created_by: self.created_by,
+                updated_by: self.updated_by,
+                created_client: self.created_client,
+                updated_client: self.updated_client,
+            },
+            body,
+        })
+    }
+}
+
+async fn insert_row(
+    db: &mut SqliteConnection,
+    resource: &Resource,
+    body: &BodyRow,
+) -> Result<(), Fault> {
+    let audit = &resource.audit;
+    let flow = body.flow.as_ref();
+    sqlx::query(
+        "INSERT INTO resource (org, sandbox, kind, id, revision, created_at, updated_at, created_by, updated_by,
+                               created_client, updated_client, body, state, generation, next_due_at)
+         VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(resource.tenant.org.as_str())
+    .bind(resource.tenant.sandbox.as_str())
+    .bind(kind_name(resource.kind()))
+    .bind(resource.id.as_str())
+    .bind(audit.created_at.0)
+    .bind(audit.updated_at.0)
+    .bind(&audit.created_by)
+    .bind(&audit.updated_by)
+    .bind(&audit.created_client)
+    .bind(&audit.updated_client)
+    .bind(&body.json)
+    .bind(flow.map(|flow| flow.state.as_str()))
+    .bind(flow.map(|flow| flow.generation))
+    .bind(flow.and_then(|flow| flow.next_due_at))
+    .execute(db)
+    .await
+    .attempting(format_args!(
+        "insert {} {}",
+        kind_name(resource.kind()),
+        resource.id
+    ))?;
+    Ok(())
+}
+
+async fn replace_row(
+    db: &mut SqliteConnection,
+    resource: &Resource,
+    body: &BodyRow,
+    expected: Revision,
+) -> Result<bool, Fault> {
+    let audit = &resource.audit;
+    let flow = body.flow.as_ref();
+    let done = sqlx::query(
+        "UPDATE resource SET revision = revision + 1, updated_at = ?, updated_by = ?, updated_client = ?,
+                body = ?, state = ?, generation = ?, next_due_at = ?
+         WHERE org = ? AND sandbox = ? AND kind = ? AND id = ? AND hidden = 0 AND revision = ?",
+    )
+    .bind(audit.updated_at.0)
+    .bind(&audit.updated_by)
+    .bind(&audit.updated_client)
+    .bind(&body.json)
+    .bind(flow.map(|flow| flow.state.as_str()))
+    .bind(flow.map(|flow| flow.generation))
+    .bind(flow.and_then(|flow| flow.next_due_at))
+    .bind(resource.tenant.org.as_str())
+    .bind(resource.tenant.sandbox.as_str())
+    .bind(kind_name(resource.kind()))
+    .bind(resource.id.as_str())
+    .bind(signed(expected.0))
+    .execute(db)
+    .await
+    .attempting(format_args!(
+        "replace {} {}",
+        kind_name(resource.kind()),
+        resource.id
+    ))?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn delete_row(
+    db: &mut SqliteConnection,
+    tenant: &Tenant,
+    kind: ResourceKind,
+    id: &ResourceId,
+) -> Result<bool, Fault> {
+    let done = sqlx::query(
+        "DELETE FROM resource WHERE org = ? AND sandbox = ? AND kind = ? AND id = ? AND hidden = 0",
+    )
+    .bind(tenant.org.as_str())
+    .bind(tenant.sandbox.as_str())
+    .bind(kind_name(kind))
+    .bind(id.as_str())
+    .execute(db)
+    .await
+    .attempting(format_args!("delete {} {id}", kind_name(kind)))?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn delete_flow(
+    db: &mut SqliteConnection,
+    tenant: &Tenant,
+    id: &ResourceId,
+    now: Millis,
+) -> Result<bool, Fault> {
+    let hidden = sqlx::query(
+        "UPDATE resource SET hidden = 1, next_due_at = NULL
+         WHERE org = ? AND sandbox = ? AND kind = 'flow' AND id = ? AND hidden = 0",
+    )
+    .bind(tenant.org.as_str())
+    .bind(tenant.sandbox.as_str())
+    .bind(id.as_str())
+    .execute(&mut *db)
+    .await
+    .attempting(format_args!("hide flow {id}"))?;
+    if hidden.rows_affected() == 0 {
+        return Ok(false);
+    }
+    cancel::of_flow(db, tenant, id.as_str(), now).await?;
+    remove_hidden_flow(db, id.as_str()).await?;
+    Ok(true)
+}
+
+/// Removes a hidden flow with its cursors, once none of its deliveries is unfinished.
+pub(crate) async fn remove_hidden_flow(db: &mut SqliteConnection, flow: &str) -> Result<(), Fault> {
+    let removed = sqlx::query(
+        "DELETE FROM resource WHERE kind = 'flow' AND id = ?1 AND hidden = 1
+           AND NOT EXISTS (SELECT 1 FROM delivery WHERE flow_id = ?1 AND completed_at IS NULL)",
+    )
+    .bind(flow)
+    .execute(&mut *db)
+    .await
+    .attempting(format_args!("remove deleted flow {flow}"))?;
+    if removed.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query("DELETE FROM cursor WHERE flow_id = ?")
+        .bind(flow)
+        .execute(db)
+        .await
+        .attempting(format_args!("remove cursors of deleted flow {flow}"))?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The deliveries of a run as its view shows them.
+//!
+//! The one law: files are shown only of deliveries that succeeded.
+
+use std::collections::{BTreeSet, HashMap};
+
+use offtake_model::run::{DeliveredFile, DeliveryView};
+use offtake_model::{
+    DatasetId, DeliveryState, ExportPlan, Fault, Millis, RunId, RunMetrics, SourceRef,
+};
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::failure::Attempting;
+use crate::rows::{counter, from_json, parse_id, parse_state};
+
+/// The views of a run's deliveries, in the order they were inserted.
+pub(super) async fn of_run(
+    db: &mut SqliteConnection,
+    run: RunId,
+) -> Result<Vec<DeliveryView>, Fault> {
+    let rows: Vec<ViewRow> = sqlx::query_as(
+        "SELECT id, dataset_id, state, attempt, not_before, fault, metrics, started_at, completed_at, updated_at,
+                manifest_key
+         FROM delivery WHERE run_id = ? ORDER BY n",
+    )
+    .bind(run.to_string())
+    .fetch_all(&mut *db)
+    .await
+    .attempting(format_args!("read the deliveries of run {run}"))?;
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        let state = parse_state(&row.state)?;
+        let winners = if shows_winners(state) {
+            winners(db, &row.id).await?
+        } else {
+            Vec::new()
+        };
+        let metrics = match &row.metrics {
+            Some(json) => from_json(json, "metrics")?,
+            None => metrics_so_far(db, &row.id, &winners).await?,
+        };
+        views.push(row.into_view(state, metrics, winners)?);
+    }
+    Ok(views)
+}
+
+const fn shows_winners(state: DeliveryState) -> bool {
+    match state {
+        DeliveryState::Executing
+        | DeliveryState::Publishing
+        | DeliveryState::Manifesting
+        | DeliveryState::RetryWait
+        | DeliveryState::Quarantined
+        | DeliveryState::Succeeded => true,
+        DeliveryState::Queued
+        | DeliveryState::Planning
+        | DeliveryState::Aborting
+        | DeliveryState::Failed
+        | DeliveryState::Cancelled
+        | DeliveryState::Skipped => false,
+    }
+}
+
+const fn shows_fault(state: DeliveryState) -> bool {
+    matches!(
+        state,
+        DeliveryState::RetryWait
+            | DeliveryState::Aborting
+            | DeliveryState::Quarantined
+            | DeliveryState::Failed
+            | DeliveryState::Cancelled
+            | DeliveryState::Skipped
+    )
+}
+
+#[derive(FromRow)]
+struct WinnerRow {
+    task: u32,
+    key: String,
+    bytes: i64,
+    rows: i64,
+    input_rows: i64,
+}
+
+async fn winners(db: &mut SqliteConnection, delivery: &str) -> Result<Vec<WinnerRow>, Fault> {
+    sqlx::query_as(
+        "SELECT task, key, bytes, rows, input_rows FROM winner WHERE delivery_id = ? ORDER BY task",
+    )
+    .bind(delivery)
+    .fetch_all(db)
+    .await
+    .attempting(format_args!("read the files of delivery {delivery}"))
+}
+
+/// Counts what the tasks that have winners read and wrote. A source file read by several tasks counts once.
+async fn metrics_so_far(
+    db: &mut SqliteConnection,
+    delivery: &str,
+    winners: &[WinnerRow],
+) -> Result<RunMetrics, Fault> {
+    if winners.is_empty() {
+        return Ok(RunMetrics::default());
+    }
+    let plan: Option<String> = sqlx::query_scalar("SELECT plan FROM delivery WHERE id = ?")
+        .bind(delivery)
+        .fetch_one(db)
+        .await
+        .attempting(format_args!("read the plan of delivery {delivery}"))?;
+    let plan: Option<ExportPlan> = plan
+        .map(|plan| from_json(&plan, format_args!("plan of delivery {delivery}")))
+        .transpose()?;
+    let done: BTreeSet<u32> = winners.iter().map(|winner| winner.task).collect();
+    let sources: HashMap<&SourceRef, u64> = plan
+        .iter()
+        .flat_map(|plan| &plan.tasks)
+        .filter(|task| done.contains(&task.index))
+        .flat_map(|task| &task.slices)
+        .map(|slice| (&slice.source, slice.bytes))
+        .collect();
+    let mut metrics = RunMetrics {
+        input_files: u64::try_from(sources.len()).unwrap_or(u64::MAX),
+        input_bytes: sources.values().sum(),
+        output_files: u64::try_from(winners.len()).unwrap_or(u64::MAX),
+        ..RunMetrics::default()
+    };
+    for winner in winners {
+        metrics.input_rows += counter::<u64>(winner.input_rows, "row count")?;
+        metrics.output_rows += counter::<u64>(winner.rows, "row count")?;
+        metrics.output_bytes += counter::<u64>(winner.bytes, "file size")?;
+    }
+    Ok(metrics)
+}
+
+#[derive(FromRow)]
+struct ViewRow {
+    id: String,
+    dataset_id: String,
+    state: String,
+    attempt: i64,
+    not_before: Option<i64>,
+    fault: Option<String>,
+    metrics: Option<String>,
+    started_at: Option<i64>,
+    completed_at: Option<i64>,
+    updated_at: i64,
+    manifest_key: Option<String>,
+}
+
+impl ViewRow {
+    fn into_view(
+        self,
+        state: DeliveryState,
+        metrics: RunMetrics,
+        winners: Vec<WinnerRow>,
+    ) -> Result<DeliveryView, Fault> {
+        let delivered = state == DeliveryState::Succeeded;
+        let files = if delivered { winners } else { Vec::new() };
+        Ok(DeliveryView {
+            id: parse_id(&self.id, "delivery")?,
+            dataset: DatasetId(self.dataset_id),
+            state,
+            attempt: counter(self.attempt, "attempt count")?,
+            not_before: self.not_before.map(Millis),
+            fault: self
+                .fault
+                .filter(|_| shows_fault(state))
+                .map(|fault| from_json(&fault, "fault"))
+                .transpose()?,
+            metrics,
+            started_at: self.started_at.map(Millis),
+            completed_at: self.completed_at.map(Millis),
+            updated_at: Millis(self.updated_at),
+            manifest_key: self.manifest_key.filter(|_| delivered),
+            files: files
+                .into_iter()
+                .map(delivered_file)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn delivered_file(row: WinnerRow) -> Result<DeliveredFile, Fault> {
+    Ok(DeliveredFile {
+        key: row.key,
+        bytes: counter(row.bytes, "file size")?,
+        rows: counter(row.rows, "row count")?,
+    })
+}

@@ -1,0 +1,68 @@
+use offtake_model::{ClientId, OrgId, SandboxName};
+use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
+
+use crate::bed::{Bed, START};
+
+fn organisation(digit: char) -> Organisation {
+    Organisation {
+        id: OrgId(format!("{}@AdobeOrg", digit.to_string().repeat(24))),
+        name: "Example".to_owned(),
+        created_at: START,
+    }
+}
+
+fn sandbox(org: &OrgId) -> Sandbox {
+    Sandbox {
+        id: format!("sandbox of {org}"),
+        org: org.clone(),
+        name: SandboxName("prod".to_owned()),
+        title: "Production".to_owned(),
+        is_default: true,
+        created_at: START,
+    }
+}
+
+fn client(org: &OrgId, id: &str) -> ClientRecord {
+    ClientRecord {
+        id: ClientId(id.to_owned()),
+        org: org.clone(),
+        name: "first".to_owned(),
+        secret_sha256: [7; 32],
+        created_at: START,
+        enabled: true,
+    }
+}
+
+#[tokio::test]
+async fn only_the_first_bootstrap_makes_an_organisation() {
+    let bed = Bed::new();
+    let store = bed.store().await;
+    let org = organisation('A');
+    let (sandbox, client) = (sandbox(&org.id), client(&org.id, "one"));
+    assert_eq!(store.bootstrap(&org, &sandbox, &client).await, Ok(true));
+    let other = organisation('B');
+    assert_eq!(store.bootstrap(&other, &sandbox, &client).await, Ok(false));
+    drop(store);
+    let store = bed.store().await;
+    assert_eq!(store.organisations().await, Ok(vec![org.clone()]));
+    assert_eq!(store.client(&client.id).await, Ok(Some(client)));
+    let found = store.sandbox(&org.id, &sandbox.name).await;
+    assert_eq!(found, Ok(Some(sandbox.clone())));
+    assert_eq!(store.sandbox(&other.id, &sandbox.name).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_client_needs_an_organisation_and_a_new_id() {
+    let bed = Bed::new();
+    let store = bed.store().await;
+    let org = organisation('A');
+    let first = client(&org.id, "one");
+    assert!(store.add_client(&first).await.is_err());
+    assert_eq!(
+        store.bootstrap(&org, &sandbox(&org.id), &first).await,
+        Ok(true)
+    );
+    assert!(store.add_client(&first).await.is_err());
+    assert_eq!(store.add_client(&client(&org.id, "two")).await, Ok(()));
+    assert_eq!(store.client(&ClientId("three".to_owned())).await, Ok(None));
+}

@@ -1,0 +1,14 @@
+//! The store in a directory of its own, as the program uses it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test a failure to prepare is a failure"
+)]
+
+mod bed;
+mod identity;
+mod journal;
+mod opening;
+mod resources;
+mod runs;
+mod secrets;
