@@ -1,0 +1,172 @@
+//! The lake of this machine: local folders behind the lake's ports.
+//!
+//! The one law: every access goes through a lake root, and blocking work never runs on the runtime's own threads.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use offtake_model::change::MaskRef;
+use offtake_model::resource::TableFormat;
+use offtake_model::{ChangeSet, Changes, ErrorCode, Fault, FileSlice, OrgId, Position, SourceRef};
+use offtake_ports::{Catalog, Lake, LakeRoots, RangeReader, RowMasks, Sources, TableInfo};
+use tokio::sync::Semaphore;
+
+use crate::changes;
+use crate::fault::blocking;
+use crate::file::SourceFile;
+use crate::log::LogListing;
+use crate::mask;
+use crate::root::{LakeRoot, Roots, TableDir};
+use crate::table::TableVersion;
+
+/// Tables that are read at the same time; each holds its log's files in memory.
+const TABLE_READS_MAX: usize = 4;
+
+/// Delta tables in local folders. Clones share one configuration.
+#[derive(Clone, Debug)]
+pub struct LocalLake {
+    roots: Arc<Roots>,
+    reads: Arc<Semaphore>,
+}
+
+impl LocalLake {
+    /// A lake of these roots. Fails on a root whose name or folder can't be used; a folder may be missing still.
+    pub fn new(roots: Vec<LakeRoot>) -> Result<Self, Fault> {
+        Ok(Self {
+            roots: Arc::new(Roots::new(roots)?),
+            reads: Arc::new(Semaphore::new(TABLE_READS_MAX)),
+        })
+    }
+
+    async fn read_table<T, F>(&self, location: &SourceRef, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&TableDir, &Roots) -> Result<T, Fault> + Send + 'static,
+    {
+        let _permit = self.reads.acquire().await.map_err(|error| {
+            Fault::new(ErrorCode::SourceUnreachable, "offtake is stopping").because(&error)
+        })?;
+        let roots = Arc::clone(&self.roots);
+        let location = location.clone();
+        let what = format!("table `{}`", self.display(&location));
+        blocking(what, move || {
+            let table = TableDir::open(&roots, &location)?;
+            work(&table, &roots)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Lake for LocalLake {
+    async fn snapshot(
+        &self,
+        location: &SourceRef,
+        TableFormat::Delta: TableFormat,
+        at: Option<&Position>,
+    ) -> Result<ChangeSet, Fault> {
+        let at = at.cloned();
+        self.read_table(location, move |table, roots| {
+            snapshot(table, roots, at.as_ref())
+        })
+        .await
+    }
+
+    async fn changes(
+        &self,
+        location: &SourceRef,
+        TableFormat::Delta: TableFormat,
+        from: &Position,
+        to: Option<&Position>,
+    ) -> Result<Changes, Fault> {
+        let (from, to) = (from.clone(), to.cloned());
+        self.read_table(location, move |table, roots| {
+            changes::between(table, roots, &from, to.as_ref())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Catalog for LocalLake {
+    async fn describe(&self, location: &SourceRef) -> Result<TableInfo, Fault> {
+        self.read_table(location, |table, _| {
+            let listing = LogListing::read(table)?;
+            let version = load(table, &listing, None)?;
+            Ok(TableInfo {
+                format: TableFormat::Delta,
+                position: version.position(),
+                schema: version.schema,
+            })
+        })
+        .await
+    }
+}
+
+impl LakeRoots for LocalLake {
+    fn resolve(&self, org: &OrgId, location: &str) -> Result<SourceRef, Fault> {
+        self.roots.resolve(org, location)
+    }
+}
+
+#[async_trait]
+impl Sources for LocalLake {
+    async fn open(&self, slice: &FileSlice) -> Result<Arc<dyn RangeReader>, Fault> {
+        let roots = Arc::clone(&self.roots);
+        let slice = slice.clone();
+        let what = format!("source file `{}`", slice.source.path);
+        let file = blocking(what, move || SourceFile::open(&roots, &slice)).await?;
+        Ok(Arc::new(file))
+    }
+}
+
+#[async_trait]
+impl RowMasks for LocalLake {
+    async fn keep(&self, mask: &MaskRef, rows: u64) -> Result<Vec<Range<u64>>, Fault> {
+        let roots = Arc::clone(&self.roots);
+        let mask = mask.clone();
+        blocking("a deletion vector".to_owned(), move || {
+            mask::keep(&roots, &mask, rows)
+        })
+        .await
+    }
+}
+
+fn snapshot(table: &TableDir, roots: &Roots, at: Option<&Position>) -> Result<ChangeSet, Fault> {
+    let listing = LogListing::read(table)?;
+    let version = load(table, &listing, at)?;
+    version.files(table, &listing, roots)
+}
+
+/// Loads the version asked for, or the latest.
+fn load(
+    table: &TableDir,
+    listing: &LogListing,
+    at: Option<&Position>,
+) -> Result<TableVersion, Fault> {
+    let latest = listing.latest().unwrap_or_default();
+    let wanted = at.map_or(latest, |Position::Delta { version, .. }| *version);
+    if let Some(missing) = listing.first_gap(wanted) {
+        // A reader of a past version is late; a table that can't tell its present is broken.
+        let code = match at {
+            Some(_) => ErrorCode::SourceHistoryLost,
+            None => ErrorCode::SourceCorrupt,
+        };
+        return Err(Fault::new(
+            code,
+            format!(
+                "version {wanted} of table `{}` cannot be read: its log does not have version {missing}",
+                table.name()
+            ),
+        ));
+    }
+    let version = TableVersion::load(table, listing, wanted)?;
+    match at {
+        Some(Position::Delta { table: id, .. }) if *id != version.id => Err(Fault::new(
+            ErrorCode::SourceHistoryLost,
+            format!("table `{}` was made anew", table.name()),
+        )),
+        Some(_) | None => Ok(version),
+    }
+}

@@ -1,0 +1,17 @@
+//! The lake against tables on disk: demo tables, crafted logs, hostile ones.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    reason = "these are tests: a failed step ends them, and measured times are shown"
+)]
+
+mod changes;
+mod craft;
+mod hostile;
+mod masks;
+mod scale;
+mod snapshot;
+mod support;
