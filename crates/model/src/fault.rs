@@ -206,6 +206,8 @@ error_codes! {
     Cancelled, "CANCELLED", 409, None, "Cancelled", Permanent, "Nothing of this delivery remains; the next run starts from the same position.";
     /// An invariant broke; a person decides.
     Quarantined, "QUARANTINED", 500, None, "Quarantined", Permanent, "The delivery stopped because going on could lose or repeat rows; report this.";
+    /// A manifest is not what offtake wrote.
+    ManifestInvalid, "MANIFEST_INVALID", 422, None, "Manifest invalid", Permanent, "Get the manifest again from the place it was delivered to; `offtake verify` reads only unchanged ones.";
     /// Skipped because another run of the flow was still waiting.
     Overlapped, "OVERLAPPED", 409, None, "Overlapped", Permanent, "Nothing is lost: the run before it covers the same rows.";
     /// A staged file vanished before it was published.

@@ -13,6 +13,8 @@ use crate::time::Millis;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Manifest {
+    /// SHA-256, in hexadecimal, of the manifest's own bytes with this field empty: tells an edited manifest.
+    pub checksum: String,
     /// The dataset.
     pub dataset: DatasetId,
     /// The delivery.

@@ -80,6 +80,8 @@ pub struct DeliveryView {
     pub fault: Option<Fault>,
     /// Counters so far.
     pub metrics: RunMetrics,
+    /// Rows its plan holds, where the table's statistics tell; only while it is under way.
+    pub planned_rows: Option<u64>,
     /// When it was first claimed.
     pub started_at: Option<Millis>,
     /// When it reached a terminal state.

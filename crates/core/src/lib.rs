@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+pub mod calendar;
+pub mod canonical;
+pub mod delivery;
+pub mod export_spec;
+pub mod filter;
+pub mod manifest;
+pub mod naming;
+pub mod plan;
+pub mod run_state;
+pub mod schedule;
+pub mod specs;
+pub mod validate;

@@ -1,0 +1,272 @@
+//! What a delivery sends: which question to put to the lake, what its answer means, and the plan made of it.
+//!
+//! Planning is pure: the same run, cursor and answer give the same plan, byte for byte, so a crash before the plan was
+//! saved costs nothing. Every name in it comes from the occurrence, never from the present moment.
+//!
+//! The one law: the tasks of a plan hold every row group of its slices exactly once.
+
+mod tasks;
+
+use offtake_model::delivery::Cursor;
+use offtake_model::plan::PlanMode;
+use offtake_model::{
+    ChangeSet, Changes, DatasetId, DeliveryId, ErrorCode, ExportPlan, ExportSpec, Fault, FileSlice,
+    FileTask, OnRewrite, Position, Run, Schema,
+};
+
+use crate::naming::{self, FolderTemplate, TemplateValues};
+use crate::{canonical, specs};
+
+pub use tasks::{PACK_ABOVE, TASKS_MAX};
+
+/// What to ask the lake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LakeQuestion {
+    /// The whole dataset at its latest position.
+    Snapshot,
+    /// What was committed after this position.
+    Changes {
+        /// The cursor's position.
+        from: Position,
+    },
+}
+
+/// What the lake answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LakeAnswer {
+    /// To [`LakeQuestion::Snapshot`].
+    Snapshot(ChangeSet),
+    /// To [`LakeQuestion::Changes`].
+    Changes(Changes),
+}
+
+/// What follows from the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Plan this.
+    Plan {
+        /// Why it is what it is.
+        mode: PlanMode,
+        /// What to send.
+        changes: ChangeSet,
+    },
+    /// Rows were rewritten and the flow wants everything then: ask for the snapshot at this position, and plan it with
+    /// [`PlanMode::FullAfterRewrite`].
+    AskSnapshotAgain {
+        /// The position that the increment would have led to.
+        at: Position,
+    },
+}
+
+/// Whose delivery is planned.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Its run.
+    pub run: &'a Run,
+    /// Its dataset.
+    pub dataset: &'a DatasetId,
+    /// The dataset's name, for folder templates.
+    pub dataset_name: &'a str,
+    /// The organisation's name, for folder templates; its id where no name is known.
+    pub organisation_name: &'a str,
+    /// Where the flow stands in the dataset, read while planning.
+    pub cursor: Option<&'a Cursor>,
+}
+
+/// How large tasks become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Source bytes that one task should read.
+    pub target_task_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            target_task_bytes: 128 * 1024 * 1024,
+        }
+    }
+}
+
+/// The question to put to the lake for a run, given where the flow stands in the dataset.
+///
+/// The runs of a flow that always sends everything ([`crate::schedule::always_full`]) have `full` set.
+pub fn ask(run: &Run, cursor: Option<&Cursor>) -> LakeQuestion {
+    match cursor {
+        Some(cursor) if !run.full => LakeQuestion::Changes {
+            from: cursor.position.clone(),
+        },
+        Some(_) | None => LakeQuestion::Snapshot,
+    }
+}
+
+/// What the lake's answer means. Rewritten rows end the delivery unless the flow wants everything sent then
+/// (contract, D2).
+pub fn after(subject: &Subject<'_>, answer: LakeAnswer) -> Result<Next, Fault> {
+    match answer {
+        LakeAnswer::Snapshot(changes) => Ok(Next::Plan {
+            mode: match subject.cursor {
+                Some(_) => PlanMode::FullResync,
+                None => PlanMode::Full,
+            },
+            changes,
+        }),
+        LakeAnswer::Changes(Changes::Appended(changes)) => {
+            check_forward(subject, &changes.to)?;
+            Ok(Next::Plan {
+                mode: PlanMode::Incremental,
+                changes,
+            })
+        }
+        LakeAnswer::Changes(Changes::Rewritten { at, to }) => match subject.run.spec.on_rewrite {
+            OnRewrite::Full => Ok(Next::AskSnapshotAgain { at: to }),
+            OnRewrite::Fail => Err(Fault::new(
+                ErrorCode::SourceRewritten,
+                format!(
+                    "failed to plan an increment of dataset {}: rows were deleted or rewritten at {at}",
+                    subject.dataset
+                ),
+            )),
+        },
+    }
+}
+
+/// Makes the plan.
+pub fn plan_export(
+    subject: &Subject<'_>,
+    mode: PlanMode,
+    changes: ChangeSet,
+    limits: &Limits,
+) -> Result<ExportPlan, Fault> {
+    let run = subject.run;
+    let spec = &run.spec;
+    let path = naming::normalise_path(&spec.path)?;
+    let (folder, separate) = folder(subject, &path)?;
+    let manifest_key = naming::manifest_key(&path, run.flow, subject.dataset, subject.delivery);
+    naming::check_key(&manifest_key)?;
+    let file_manifest_key = file_manifest_key(subject, &folder, separate)?;
+    let groups = tasks::group(changes.slices, limits.target_task_bytes);
+    let tasks = file_tasks(subject.delivery, spec, &folder, &changes.schema, groups)?;
+    Ok(ExportPlan {
+        format_version: ExportPlan::FORMAT_VERSION,
+        delivery: subject.delivery,
+        run: run.id,
+        dataset: subject.dataset.clone(),
+        dataset_name: subject.dataset_name.to_owned(),
+        kind: run.kind,
+        occurrence: run.occurrence,
+        spec: spec.clone(),
+        mode,
+        from: subject.cursor.map(|cursor| cursor.position.clone()),
+        to: changes.to,
+        seq: subject.cursor.map_or(0, |cursor| cursor.seq) + 1,
+        schema_fingerprint: schema_fingerprint(&changes.schema)?,
+        schema: changes.schema,
+        folder,
+        tasks,
+        manifest_key,
+        file_manifest_key,
+    })
+}
+
+/// SHA-256 of the schema's canonical JSON, in hexadecimal.
+pub fn schema_fingerprint(schema: &Schema) -> Result<String, Fault> {
+    canonical::to_bytes(schema).map(|bytes| canonical::sha256_hex(&bytes))
+}
+
+/// An increment that ends before it begins would move the cursor backwards: the table was made anew or restored.
+fn check_forward(subject: &Subject<'_>, to: &Position) -> Result<(), Fault> {
+    let Some(cursor) = subject.cursor else {
+        return Ok(());
+    };
+    let Position::Delta {
+        table: from_table,
+        version: from,
+    } = &cursor.position;
+    let Position::Delta { table, version } = to;
+    if table == from_table && version >= from {
+        return Ok(());
+    }
+    Err(Fault::new(
+        ErrorCode::SourceHistoryLost,
+        format!(
+            "failed to plan an increment of dataset {}: the flow stands at version {from} of table {from_table}, \
+             the lake at version {version} of table {table}",
+            subject.dataset
+        ),
+    ))
+}
+
+/// The dataset's folder, and whether no other dataset of the run has it.
+fn folder(subject: &Subject<'_>, path: &str) -> Result<(String, bool), Fault> {
+    let run = subject.run;
+    let spec = &run.spec;
+    let Some(template) = &spec.folder_template else {
+        let folder = naming::dataset_folder(path, subject.dataset, run.occurrence);
+        return Ok((folder, true));
+    };
+    let template = FolderTemplate::parse(template)?;
+    let folder = template.expand(
+        path,
+        &TemplateValues {
+            dataset_id: subject.dataset.as_str(),
+            dataset_name: subject.dataset_name,
+            destination: specs::destination(spec.sink.kind).name(),
+            flow_id: &run.flow.to_string(),
+            flow_name: &spec.flow_name,
+            sandbox: spec.tenant.sandbox.as_str(),
+            organisation: subject.organisation_name,
+            occurrence: run.occurrence,
+        },
+    )?;
+    Ok((
+        folder,
+        template.separates_datasets() || spec.datasets.len() < 2,
+    ))
+}
+
+fn file_manifest_key(
+    subject: &Subject<'_>,
+    folder: &str,
+    separate: bool,
+) -> Result<Option<String>, Fault> {
+    if !subject.run.spec.include_file_manifest {
+        return Ok(None);
+    }
+    let shared_by = (!separate).then_some(subject.dataset);
+    let name = naming::file_manifest_name(subject.run.flow, subject.run.id, shared_by);
+    let key = naming::join(&[folder, &name]);
+    naming::check_key(&key)?;
+    Ok(Some(key))
+}
+
+fn file_tasks(
+    delivery: DeliveryId,
+    spec: &ExportSpec,
+    folder: &str,
+    schema: &Schema,
+    groups: Vec<Vec<FileSlice>>,
+) -> Result<Vec<FileTask>, Fault> {
+    let mut tasks = Vec::with_capacity(groups.len());
+    for (index, slices) in (0u32..).zip(groups) {
+        let name = naming::file_name(delivery, index, spec.encoding);
+        let key = naming::join(&[folder, &name]);
+        naming::check_key(&key)?;
+        tasks.push(FileTask {
+            delivery,
+            index,
+            key,
+            slices,
+            schema: schema.clone(),
+            encoding: spec.encoding,
+            sink: spec.sink.clone(),
+        });
+    }
+    Ok(tasks)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
