@@ -1,0 +1,47 @@
+//! The seam between a task that reads rows and the format its file has.
+//!
+//! An encoder holds about a chunk of finished bytes plus what its format must keep: for Parquet the open row group.
+//!
+//! The one law: a file is complete only after `finish`.
+
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use offtake_model::{Fault, FileType, OutputEncoding, Schema};
+
+use crate::json::JsonLines;
+use crate::parquet::ParquetRows;
+
+/// Turns batches into the bytes of one file.
+///
+/// `drain` after every `push`, and after `finish` until it answers `None`: the bytes in order are the file.
+pub trait RowEncoder: Send {
+    /// Encodes the rows of a batch whose columns have the types of the schema given to [`open`].
+    fn push(&mut self, batch: &RecordBatch) -> Result<(), Fault>;
+
+    /// Takes finished bytes, when there are enough of them to be worth writing.
+    fn drain(&mut self) -> Option<Bytes>;
+
+    /// Completes the file. Nothing may be pushed afterwards.
+    fn finish(&mut self) -> Result<Encoded, Fault>;
+}
+
+/// What a completed file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Opens an encoder for files of that schema.
+///
+/// A column that the format cannot express is a [`TypeNotSupported`](offtake_model::ErrorCode::TypeNotSupported).
+pub fn open(schema: &Schema, encoding: OutputEncoding) -> Result<Box<dyn RowEncoder>, Fault> {
+    match encoding.file_type {
+        FileType::Json => Ok(Box::new(JsonLines::open(schema, encoding.compression)?)),
+        FileType::Parquet => Ok(Box::new(ParquetRows::open(schema, encoding.compression)?)),
+    }
+}

@@ -1,0 +1,16 @@
+//! Rows to bytes and back: JSON Lines and Parquet, gzip, digests.
+//!
+//! Synchronous push encoders: record batches in, bytes out. No runtime, no clock, no destination.
+//!
+//! The one law: what an encoder calls finished holds exactly the rows that were pushed.
+#![doc = include_str!("../README.md")]
+
+pub mod decode;
+pub mod encoder;
+mod gzip;
+pub mod json;
+mod output;
+pub mod parquet;
+pub mod schema;
+
+pub use encoder::{Encoded, RowEncoder, open};

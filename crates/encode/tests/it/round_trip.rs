@@ -1,0 +1,276 @@
+//! Files read back by other readers than ours, and by `decode`.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, ListArray, StringArray,
+    StringViewArray, StructArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema};
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use offtake_encode::decode::{DecodeError, inspect_reader};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+
+use crate::support::{JSON, JSON_GZ, PARQUET, PARQUET_GZ, encode};
+
+/// A batch of rows of the types on which arrow-json and Spark agree.
+fn batches() -> impl Strategy<Value = RecordBatch> {
+    let row = (
+        of(".{0,40}"),
+        of(any::<i64>()),
+        of(any::<bool>()),
+        of((of(any::<i32>()), of("[\\x00-\\x7f]{0,12}"))),
+        of(vec(of(any::<i64>()), 0..4)),
+    );
+    vec(row, 0..40).prop_map(|rows| {
+        let text: StringArray = rows.iter().map(|row| row.0.as_deref()).collect();
+        let view: StringViewArray = rows.iter().map(|row| row.0.as_deref()).collect();
+        let number: Int64Array = rows.iter().map(|row| row.1).collect();
+        let flag: BooleanArray = rows.iter().map(|row| row.2).collect();
+        let inner_number: Int32Array = rows.iter().map(|row| row.3.as_ref()?.0).collect();
+        let inner_text: StringArray = rows.iter().map(|row| row.3.as_ref()?.1.clone()).collect();
+        let nested = StructArray::new(
+            Fields::from(vec![
+                Field::new("n\"r", DataType::Int32, true),
+                Field::new("t", DataType::Utf8, true),
+            ]),
+            vec![Arc::new(inner_number), Arc::new(inner_text)],
+            Some(rows.iter().map(|row| row.3.is_some()).collect()),
+        );
+        let list =
+            ListArray::from_iter_primitive::<Int64Type, _, _>(rows.iter().map(|row| row.4.clone()));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("text", Arc::new(text)),
+            ("view", Arc::new(view)),
+            ("number", Arc::new(number)),
+            ("flag", Arc::new(flag)),
+            ("nested", Arc::new(nested)),
+            ("list", Arc::new(list)),
+        ];
+        let fields: Vec<_> = columns
+            .iter()
+            .map(|(name, array)| Field::new(*name, array.data_type().clone(), true))
+            .collect();
+        let arrays = columns.into_iter().map(|(_, array)| array).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
+    })
+}
+
+fn by_arrow_json(batch: &RecordBatch) -> Vec<serde_json::Value> {
+    let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+    writer.write(batch).unwrap();
+    writer.finish().unwrap();
+    values(&writer.into_inner())
+}
+
+fn values(lines: &[u8]) -> Vec<serde_json::Value> {
+    let lines = std::str::from_utf8(lines).unwrap();
+    let parsed = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    parsed.collect()
+}
+
+fn gunzip(file: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    flate2::read::MultiGzDecoder::new(file)
+        .read_to_end(&mut text)
+        .unwrap();
+    text
+}
+
+/// About three megabytes of text in one batch.
+fn large() -> RecordBatch {
+    let ids: Int64Array = (0..3_000).collect();
+    let texts: StringArray = (0..3_000_u64)
+        .map(|n| Some(format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).repeat(64)))
+        .collect();
+    RecordBatch::try_from_iter([
+        ("id", Arc::new(ids) as ArrayRef),
+        ("text", Arc::new(texts) as ArrayRef),
+    ])
+    .unwrap()
+}
+
+proptest! {
+    #[test]
+    fn lines_mean_what_arrow_json_writes(batch in batches()) {
+        let (file, encoded) = encode(&batch, 1, JSON);
+        prop_assert_eq!(values(&file), by_arrow_json(&batch));
+        prop_assert_eq!(encoded.rows, batch.num_rows() as u64);
+        prop_assert_eq!(encoded.bytes, file.len() as u64);
+    }
+
+    #[test]
+    fn gzip_holds_the_same_text(batch in batches()) {
+        let (plain, _) = encode(&batch, 1, JSON);
+        let (packed, _) = encode(&batch, 1, JSON_GZ);
+        prop_assert_eq!(gunzip(&packed), plain);
+    }
+}
+
+#[test]
+fn finer_timestamps_have_as_many_digits_as_they_need() {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        (
+            "us",
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![1_750_000_000_860_065]).with_timezone("UTC"),
+            ),
+        ),
+        (
+            "ms",
+            Arc::new(TimestampMicrosecondArray::from(vec![-1_000]).with_timezone("UTC")),
+        ),
+        ("ns", Arc::new(TimestampNanosecondArray::from(vec![-1]))),
+    ];
+    let (file, _) = encode(&RecordBatch::try_from_iter(columns).unwrap(), 1, JSON);
+    assert_eq!(
+        String::from_utf8(file).unwrap(),
+        "{\"us\":\"2025-06-15T15:06:40.860065Z\",\"ms\":\"1969-12-31T23:59:59.999Z\",\
+         \"ns\":\"1969-12-31T23:59:59.999999999\"}\n"
+    );
+}
+
+#[test]
+fn large_files_come_in_several_chunks_and_members() {
+    let (plain, encoded) = encode(&large(), 2, JSON);
+    let (packed, _) = encode(&large(), 2, JSON_GZ);
+    assert_eq!(encoded.rows, 6_000);
+    assert_eq!(gunzip(&packed), plain);
+    let mut first = Vec::new();
+    flate2::read::GzDecoder::new(packed.as_slice())
+        .read_to_end(&mut first)
+        .unwrap();
+    assert!(first.len() < plain.len() && first.len() >= 1 << 20);
+}
+
+#[test]
+fn parquet_gives_the_rows_back() {
+    for encoding in [PARQUET, PARQUET_GZ] {
+        let (file, encoded) = encode(&large(), 3, encoding);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file))
+            .unwrap()
+            .build()
+            .unwrap();
+        let read: Vec<_> = reader.map(Result::unwrap).collect();
+        let read = concat_batches(&read[0].schema(), &read).unwrap();
+        assert_eq!(read.num_rows(), 9_000);
+        assert_eq!(encoded.rows, 9_000);
+        for column in 0..2 {
+            assert_eq!(
+                read.slice(3_000, 3_000).column(column),
+                large().column(column)
+            );
+        }
+    }
+}
+
+#[test]
+fn the_digest_is_of_the_bytes() {
+    let (file, encoded) = encode(&large(), 1, PARQUET);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &file);
+    assert_eq!(encoded.sha256, hex::encode(digest));
+    assert_eq!(encoded.bytes, file.len() as u64);
+}
+
+#[test]
+fn every_encoding_is_counted_again() {
+    for encoding in [JSON, JSON_GZ, PARQUET, PARQUET_GZ] {
+        let (file, _) = encode(&large(), 1, encoding);
+        assert_eq!(
+            inspect_reader(Bytes::from(file), encoding).unwrap().rows,
+            3_000
+        );
+        let (file, _) = encode(&large().slice(0, 0), 1, encoding);
+        assert_eq!(inspect_reader(Bytes::from(file), encoding).unwrap().rows, 0);
+    }
+}
+
+#[test]
+fn a_file_cut_short_is_never_counted() {
+    for encoding in [JSON, JSON_GZ, PARQUET, PARQUET_GZ] {
+        let (file, _) = encode(&large(), 1, encoding);
+        let file = Bytes::from(file);
+        for cut in [file.len() - 1, file.len() - 20, file.len() / 2, 100] {
+            let outcome = inspect_reader(file.slice(..cut), encoding);
+            assert!(
+                matches!(outcome, Err(DecodeError::Truncated { .. })),
+                "{encoding:?} cut to {cut}: {outcome:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_is_told_from_one_cut_short() {
+    for encoding in [JSON, JSON_GZ, PARQUET, PARQUET_GZ] {
+        let (mut file, _) = encode(&large(), 1, encoding);
+        let middle = file.len() / 2;
+        for byte in &mut file[middle..middle + 40] {
+            *byte = 0xFF;
+        }
+        let outcome = inspect_reader(Bytes::from(file), encoding);
+        assert!(
+            matches!(outcome, Err(DecodeError::Corrupt { .. })),
+            "{encoding:?}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn an_encoder_that_is_not_finished_leaves_no_parquet_file() {
+    let schema = offtake_encode::schema::from_arrow(&large().schema()).unwrap();
+    let mut encoder = offtake_encode::open(&schema, PARQUET).unwrap();
+    encoder.push(&large()).unwrap();
+    let mut left = Vec::new();
+    while let Some(bytes) = encoder.drain() {
+        left.extend_from_slice(&bytes);
+    }
+    drop(encoder);
+    assert!(ParquetRecordBatchReaderBuilder::try_new(Bytes::from(left)).is_err());
+}
+
+#[test]
+fn map_keys_that_are_no_plain_values_are_refused() {
+    use offtake_model::{DataType, ErrorCode, Field, Schema};
+    let map = DataType::Map {
+        key: Box::new(DataType::Struct(vec![Field::new(
+            "a",
+            DataType::Utf8,
+            true,
+        )])),
+        value: Box::new(Field::new("value", DataType::Utf8, true)),
+    };
+    let schema = Schema {
+        fields: vec![Field::new("tags", map, true)],
+    };
+    let fault = offtake_encode::open(&schema, JSON).err().unwrap();
+    assert_eq!(fault.code, ErrorCode::TypeNotSupported);
+    assert!(fault.message.contains("tags"));
+}
+
+#[test]
+fn binary_is_padded_base64() {
+    let columns = [(
+        "b",
+        Arc::new(BinaryArray::from_vec(vec![
+            b"",
+            b"f",
+            b"fo",
+            b"foo",
+            b"\xff\xfe\xfd\xfc",
+        ])) as ArrayRef,
+    )];
+    let (file, _) = encode(&RecordBatch::try_from_iter(columns).unwrap(), 1, JSON);
+    assert_eq!(
+        String::from_utf8(file).unwrap(),
+        "{\"b\":\"\"}\n{\"b\":\"Zg==\"}\n{\"b\":\"Zm8=\"}\n{\"b\":\"Zm9v\"}\n{\"b\":\"//79/A==\"}\n"
+    );
+}

@@ -1,0 +1,44 @@
+//! Encoding a batch to a file's bytes.
+
+use arrow::record_batch::RecordBatch;
+use offtake_encode::{Encoded, open, schema};
+use offtake_model::{Compression, FileType, OutputEncoding};
+
+pub(crate) const JSON: OutputEncoding = OutputEncoding {
+    file_type: FileType::Json,
+    compression: Compression::None,
+};
+pub(crate) const JSON_GZ: OutputEncoding = OutputEncoding {
+    file_type: FileType::Json,
+    compression: Compression::Gzip,
+};
+pub(crate) const PARQUET: OutputEncoding = OutputEncoding {
+    file_type: FileType::Parquet,
+    compression: Compression::None,
+};
+pub(crate) const PARQUET_GZ: OutputEncoding = OutputEncoding {
+    file_type: FileType::Parquet,
+    compression: Compression::Gzip,
+};
+
+/// The bytes of a file with the rows of the batches, `times` over.
+pub(crate) fn encode(
+    batch: &RecordBatch,
+    times: usize,
+    encoding: OutputEncoding,
+) -> (Vec<u8>, Encoded) {
+    let schema = schema::from_arrow(&batch.schema()).unwrap();
+    let mut encoder = open(&schema, encoding).unwrap();
+    let mut file = Vec::new();
+    for _ in 0..times {
+        encoder.push(batch).unwrap();
+        while let Some(bytes) = encoder.drain() {
+            file.extend_from_slice(&bytes);
+        }
+    }
+    let encoded = encoder.finish().unwrap();
+    while let Some(bytes) = encoder.drain() {
+        file.extend_from_slice(&bytes);
+    }
+    (file, encoded)
+}
