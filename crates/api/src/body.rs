@@ -1,0 +1,120 @@
+//! Request bodies: bounded in size and time, JSON with an exact place when it isn't.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use futures_util::StreamExt;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use offtake_model::{ErrorCode, Fault};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::problem::Refusal;
+
+/// Largest body, in bytes.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest time that a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A JSON body. Its content type is checked first, then its presence, then its syntax.
+pub(crate) struct JsonBody(pub(crate) Value);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+        if !json_content(request.headers()) {
+            return Err(Refusal::new(
+                ErrorCode::ContentTypeMissing,
+                "Content-Type must be application/json",
+            ));
+        }
+        let bytes = read(request).await?;
+        parse(&bytes).map(Self).map_err(Refusal)
+    }
+}
+
+/// Reads the whole body, refusing one that is too large or too slow.
+pub(crate) async fn read(request: Request) -> Result<Vec<u8>, Fault> {
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        return Err(too_large());
+    }
+    timeout(BODY_TIMEOUT, collect(request.into_body()))
+        .await
+        .unwrap_or_else(|_| Err(broken("did not arrive in time")))
+}
+
+async fn collect(body: Body) -> Result<Vec<u8>, Fault> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| broken("could not be read").because(&error))?;
+        if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, Fault> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Fault::new(ErrorCode::BodyEmpty, "the request has no body"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| not_json(bytes, &error))
+}
+
+/// Says where the JSON breaks, and points out comments: the tutorial's own samples carry them.
+fn not_json(bytes: &[u8], error: &serde_json::Error) -> Fault {
+    let (line, column) = (error.line(), error.column());
+    let found = byte_at(bytes, line, column);
+    let message = if found == Some(b'/') {
+        format!("the body has a comment at line {line}, column {column}: JSON knows no comments")
+    } else {
+        let text = error.to_string();
+        let reason = text.split(" at line ").next().unwrap_or_default();
+        format!("the body is not JSON: {reason} at line {line}, column {column}")
+    };
+    Fault::new(ErrorCode::BodyNotJson, message)
+}
+
+fn byte_at(bytes: &[u8], line: usize, column: usize) -> Option<u8> {
+    let line = bytes
+        .split(|byte| *byte == b'\n')
+        .nth(line.checked_sub(1)?)?;
+    line.get(column.checked_sub(1)?).copied()
+}
+
+fn json_content(headers: &HeaderMap) -> bool {
+    let Some(text) = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let utf8 = parts.all(|part| {
+        let lower = part.to_ascii_lowercase();
+        !lower.starts_with("charset=") || lower.trim_matches('"').contains("utf-8")
+    });
+    json && utf8
+}
+
+fn too_large() -> Fault {
+    Fault::new(
+        ErrorCode::BodyTooLarge,
+        format!("the body is larger than {BODY_BYTES_MAX} bytes"),
+    )
+}
+
+fn broken(what: &str) -> Fault {
+    Fault::new(ErrorCode::BodyNotJson, format!("the body {what}"))
+}

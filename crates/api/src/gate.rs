@@ -1,0 +1,169 @@
+//! What every request passes: size limits, the number of requests at once, who asks; and on the way back the
+//! rendering of failures and the headers of every answer.
+//!
+//! The one law: the checks of the contract (2.2) come before a handler sees anything.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Extension;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use offtake_api_types::TenantInfo;
+use offtake_model::{ErrorCode, Fault};
+use offtake_service::{Caller, Credentials, Service};
+use tokio::sync::Semaphore;
+
+use crate::problem::{Refusal, render};
+
+/// Longest path and query, in bytes.
+const URI_BYTES_MAX: usize = 8 * 1024;
+
+/// Most bytes of all headers together.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// Paths that answer however busy the service is.
+const HEALTH: &str = "/health/";
+
+/// State of the outermost layer.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) service: Arc<Service>,
+    pub(crate) slots: Arc<Semaphore>,
+}
+
+/// The recognised caller of a request.
+pub(crate) struct Who(pub(crate) Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let caller = Extension::<Caller>::from_request_parts(parts, state).await;
+        caller.map(|Extension(caller)| Self(caller)).map_err(|_| {
+            Refusal::new(
+                ErrorCode::Internal,
+                "the route was reached without a caller",
+            )
+        })
+    }
+}
+
+/// The outermost layer: limits on the way in, rendering on the way out.
+pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let response = match admit(&gate, &request) {
+        Ok(_slot) => next.run(request).await,
+        Err(fault) => Refusal(fault).into_response(),
+    };
+    let response = finish(&gate, response);
+    let route = response
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("", MatchedPath::as_str);
+    tracing::debug!(
+        %method,
+        route,
+        status = response.status().as_u16(),
+        duration_ms = started.elapsed().as_millis(),
+        "answered"
+    );
+    response
+}
+
+/// Recognises the caller; handlers find it in the request's extensions.
+pub(crate) async fn recognise(
+    State(service): State<Arc<Service>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let caller = service.authenticate(&credentials(request.headers())).await;
+    let mut response = match caller {
+        Ok(caller) => {
+            let tenant = tenant_info(&caller);
+            request.extensions_mut().insert(caller);
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(tenant);
+            response
+        }
+        Err(fault) => Refusal(fault).into_response(),
+    };
+    if let Some(matched) = matched {
+        response.extensions_mut().insert(matched);
+    }
+    response
+}
+
+/// The tenant as problem bodies and entities show it.
+pub(crate) fn tenant_info(caller: &Caller) -> TenantInfo {
+    TenantInfo {
+        sandbox_name: caller.sandbox.name.to_string(),
+        sandbox_id: caller.sandbox.id.clone(),
+        ims_org_id: caller.tenant.org.to_string(),
+    }
+}
+
+fn admit<'a>(
+    gate: &'a Gate,
+    request: &Request,
+) -> Result<Option<tokio::sync::SemaphorePermit<'a>>, Fault> {
+    let uri = request.uri().path_and_query().map_or("", |it| it.as_str());
+    if uri.len() > URI_BYTES_MAX {
+        return Err(too_large("path and query", URI_BYTES_MAX));
+    }
+    let headers: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if headers > HEADER_BYTES_MAX {
+        return Err(too_large("headers", HEADER_BYTES_MAX));
+    }
+    if uri.starts_with(HEALTH) {
+        return Ok(None);
+    }
+    gate.slots
+        .try_acquire()
+        .map(Some)
+        .map_err(|_| Fault::new(ErrorCode::ServiceBusy, "too many requests at the same time"))
+}
+
+fn finish(gate: &Gate, mut response: Response) -> Response {
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        let allow = response.headers_mut().remove(ALLOW);
+        let tenant = response.extensions_mut().remove::<TenantInfo>();
+        let route = response.extensions_mut().remove::<MatchedPath>();
+        response = render(&fault, tenant.as_ref(), gate.service.now(), allow);
+        if let Some(route) = route {
+            response.extensions_mut().insert(route);
+        }
+    }
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn credentials(headers: &HeaderMap) -> Credentials<'_> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    Credentials {
+        authorization: text(AUTHORIZATION.as_str()),
+        api_key: text("x-api-key"),
+        org: text("x-gw-ims-org-id"),
+        sandbox_name: text("x-sandbox-name"),
+        sandbox_id: text("x-sandbox-id"),
+    }
+}
+
+fn too_large(what: &str, bytes: usize) -> Fault {
+    Fault::new(
+        ErrorCode::BodyTooLarge,
+        format!("the request's {what} are larger than {bytes} bytes"),
+    )
+}

@@ -1,0 +1,23 @@
+//! offtake over HTTP: routes, extraction, rendering of answers and failures.
+//!
+//! No rule lives here. A handler extracts, calls the service and wraps the answer; who asks is settled before
+//! any handler runs, and every failure is rendered in one place.
+//!
+//! The one law: a route without a recognised caller answers nothing but tokens and health.
+
+mod body;
+mod gate;
+mod problem;
+mod query;
+mod reply;
+mod router;
+mod routes;
+mod wire;
+
+pub use router::{ApiSettings, router};
+
+/// Prefix of the Flow Service paths.
+pub const FLOW_SERVICE: &str = "/data/foundation/flowservice";
+
+/// Prefix of the catalogue paths.
+pub const CATALOG: &str = "/data/foundation/catalog";

@@ -1,0 +1,100 @@
+//! The table of paths.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{from_fn_with_state, map_request};
+use axum::response::{IntoResponse, Response};
+use http::Uri;
+use http::uri::PathAndQuery;
+use offtake_model::ErrorCode;
+use offtake_service::Service;
+use tokio::sync::Semaphore;
+use tower::Layer;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::gate::{self, Gate};
+use crate::problem::Refusal;
+use crate::routes;
+
+/// Longest piece of a path repeated in an answer, in characters.
+const ECHO_CHARS_MAX: usize = 200;
+
+/// Settings of the HTTP surface.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Most requests worked on at the same time; one more is answered 503.
+    pub requests_max: usize,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self { requests_max: 256 }
+    }
+}
+
+/// The whole HTTP surface over the service.
+pub fn router(service: Arc<Service>, settings: &ApiSettings) -> Router {
+    let gate = Gate {
+        service: Arc::clone(&service),
+        slots: Arc::new(Semaphore::new(settings.requests_max)),
+    };
+    let known = routes::of_callers()
+        .route_layer(from_fn_with_state(Arc::clone(&service), gate::recognise))
+        .merge(routes::of_anybody())
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(gate, gate::pass))
+        .with_state(service);
+    // A layer of the inner router would run after routing, too late to change the path.
+    Router::new().fallback_service(map_request(without_trailing_slash).layer(known))
+}
+
+/// Both `…/flows/` and `…/flows/{id}/` are in documented use (contract, 4).
+async fn without_trailing_slash(mut request: Request<Body>) -> Request<Body> {
+    if let Some(uri) = trimmed(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn trimmed(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/')?;
+    if path.is_empty() || path.ends_with('/') {
+        return None;
+    }
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+async fn no_such_path(request: Request) -> Refusal {
+    Refusal::new(
+        ErrorCode::RouteNotFound,
+        format!("no such path: {}", named(&request)),
+    )
+}
+
+async fn no_such_method(request: Request) -> Refusal {
+    Refusal::new(
+        ErrorCode::MethodNotAllowed,
+        format!("no such method: {}", named(&request)),
+    )
+}
+
+fn named(request: &Request) -> String {
+    let path: String = request.uri().path().chars().take(ECHO_CHARS_MAX).collect();
+    format!("{} {path}", request.method())
+}
+
+fn panicked(_payload: Box<dyn Any + Send + 'static>) -> Response {
+    Refusal::new(ErrorCode::Internal, "the request met a defect in offtake").into_response()
+}

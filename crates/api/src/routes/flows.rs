@@ -1,0 +1,96 @@
+//! `/flows` (contract, 4.10).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use http::header::IF_MATCH;
+use http::{HeaderMap, StatusCode};
+use offtake_service::{FlowAction, Listing, Service};
+
+use crate::body::JsonBody;
+use crate::gate::Who;
+use crate::query::Pairs;
+use crate::reply::{self, Reply};
+use crate::routes::flow_service;
+use crate::{problem::Refusal, wire};
+
+const COLLECTION: &str = "flows";
+
+pub(super) fn routes() -> Router<Arc<Service>> {
+    Router::new()
+        .route(&flow_service("/flows"), get(list).post(create))
+        .route(
+            &flow_service("/flows/{id}"),
+            get(read).patch(patch).delete(delete),
+        )
+        .route(&flow_service("/flows/{id}/action"), post(act))
+}
+
+async fn create(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    Ok(reply::created(service.create_flow(&caller, &body).await?))
+}
+
+async fn read(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+) -> Reply {
+    let view = service.flow(&caller, &id).await?;
+    Ok(reply::one(wire::flow::flow(&caller, &view), view.etag()))
+}
+
+async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pairs) -> Reply {
+    let listing = Listing::parse(COLLECTION, &query.list())?;
+    let listed = service
+        .list_flows(&caller, &listing, |view| wire::flow::flow(&caller, view))
+        .await?;
+    Ok(reply::listed(COLLECTION, listed))
+}
+
+async fn patch(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    let changed = service
+        .patch_flow(&caller, &id, if_match(&headers), &body)
+        .await?;
+    Ok(reply::changed(changed))
+}
+
+async fn delete(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    service.delete_flow(&caller, &id).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn act(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+    headers: HeaderMap,
+) -> Reply {
+    let action = FlowAction::parse(query.first("op"))?;
+    let changed = service
+        .act_on_flow(&caller, &id, action, if_match(&headers))
+        .await?;
+    Ok(reply::changed(changed))
+}
+
+fn if_match(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(IF_MATCH)
+        .map(|value| value.to_str().unwrap_or_default())
+}

@@ -1,0 +1,53 @@
+//! `/targetConnections` (contract, 4.9).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use offtake_service::{Listing, Service};
+
+use crate::body::JsonBody;
+use crate::gate::Who;
+use crate::query::Pairs;
+use crate::reply::{self, Reply};
+use crate::routes::flow_service;
+use crate::wire;
+
+const COLLECTION: &str = "targetConnections";
+
+pub(super) fn routes() -> Router<Arc<Service>> {
+    Router::new()
+        .route(&flow_service("/targetConnections"), get(list).post(create))
+        .route(&flow_service("/targetConnections/{id}"), get(read))
+}
+
+async fn create(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    Ok(reply::created(service.create_target(&caller, &body).await?))
+}
+
+async fn read(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+) -> Reply {
+    let view = service.target(&caller, &id).await?;
+    Ok(reply::one(
+        wire::connection::target(&caller, &view),
+        view.etag(),
+    ))
+}
+
+async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pairs) -> Reply {
+    let listing = Listing::parse(COLLECTION, &query.list())?;
+    let listed = service
+        .list_targets(&caller, &listing, |view| {
+            wire::connection::target(&caller, view)
+        })
+        .await?;
+    Ok(reply::listed(COLLECTION, listed))
+}

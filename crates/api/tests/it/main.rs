@@ -1,0 +1,20 @@
+//! The HTTP surface over the real store, driven in process, with a lake of one known table.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "tests may fail loudly, and their tables are long"
+)]
+
+mod bodies;
+mod catalog;
+mod connections;
+mod flows;
+mod identity;
+mod lists;
+mod runs;
+mod secrecy;
+mod specs;
+mod tutorial;
+mod world;

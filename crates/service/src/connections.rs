@@ -1,0 +1,111 @@
+//! Base connections: credentials for one destination platform (contract, 4.7).
+//!
+//! The one law: secret parameters are sealed before anything is stored, and nothing here reads them back.
+
+use offtake_core::{calendar, validate};
+use offtake_model::resource::{Auth, Connection};
+use offtake_model::{Fault, Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision};
+use offtake_ports::{Page, PageRequest};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::entity::{self, Entity};
+use crate::identity::Caller;
+use crate::listing::{Listed, Listing};
+use crate::service::{Changed, Service};
+
+/// A base connection.
+pub type ConnectionView = Entity<Connection>;
+
+impl Service {
+    /// Makes a base connection.
+    pub async fn create_connection(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
+        let draft = validate::connection(body)?;
+        let id = self.new_uuid().to_string();
+        let now = self.clock.now();
+        let auth = match draft.auth {
+            Some(auth) => Some(self.sealed(caller, &id, auth, now).await?),
+            None => None,
+        };
+        let resource = Resource {
+            id: ResourceId(id),
+            tenant: caller.tenant.clone(),
+            revision: Revision(1),
+            audit: Self::audit(caller, now),
+            body: ResourceBody::Connection(Connection {
+                name: draft.name,
+                description: draft.description,
+                spec: draft.spec,
+                auth,
+            }),
+        };
+        self.resources.insert(&resource).await?;
+        Ok(Changed::of(&resource))
+    }
+
+    /// The base connection of that id.
+    pub async fn connection(&self, caller: &Caller, id: &str) -> Result<ConnectionView, Fault> {
+        entity::connection(self.must_find(caller, ResourceKind::Connection, id).await?)
+    }
+
+    /// A list of base connections.
+    pub async fn list_connections<T: Serialize>(
+        &self,
+        caller: &Caller,
+        listing: &Listing,
+        render: impl Fn(&ConnectionView) -> T,
+    ) -> Result<Listed<T>, Fault> {
+        if let Some(count) = self
+            .plain_count(caller, ResourceKind::Connection, listing)
+            .await?
+        {
+            return Ok(Listed::Count(count));
+        }
+        let fetch = |request| self.connections_page(caller, request);
+        listing.answer(fetch, render).await
+    }
+
+    async fn connections_page(
+        &self,
+        caller: &Caller,
+        request: PageRequest,
+    ) -> Result<Page<ConnectionView>, Fault> {
+        let page = self
+            .page(caller, ResourceKind::Connection, &request)
+            .await?;
+        let items = page.items.into_iter().map(entity::connection);
+        Ok(Page {
+            items: items.collect::<Result<_, _>>()?,
+            next: page.next,
+        })
+    }
+
+    async fn sealed(
+        &self,
+        caller: &Caller,
+        id: &str,
+        auth: validate::AuthDraft,
+        now: Millis,
+    ) -> Result<Auth, Fault> {
+        let sealed = if auth.secrets.is_empty() {
+            None
+        } else {
+            let plain = SecretString::from(Value::Object(auth.secrets).to_string());
+            let place = secrets_place(id);
+            Some(self.secrets.seal(&caller.tenant, &place, &plain).await?)
+        };
+        Ok(Auth {
+            spec_name: auth.spec_name,
+            shown: auth.shown,
+            sealed,
+            authorized_date: calendar::date(now),
+        })
+    }
+}
+
+/// Where a connection's credentials belong: one JSON object of its secret parameters. Ciphertext moved to another
+/// place does not open.
+pub fn secrets_place(connection: &str) -> String {
+    format!("connections/{connection}/auth")
+}

@@ -1,0 +1,254 @@
+//! Who asks: the first client, tokens for clients, and the checks that every request passes (contract, 2.2 and 2.3).
+//!
+//! The one law: the checks come in the documented order, and each refusal says only what the documented one says.
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use offtake_core::calendar;
+use offtake_model::{ClientId, ErrorCode, Fault, OrgId, SandboxName, Tenant};
+use offtake_ports::{ClientRecord, Organisation, Sandbox};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+use crate::service::Service;
+use crate::token::TOKEN_TTL_SECS;
+
+/// The sandbox of a request that names none (contract, D6).
+const DEFAULT_SANDBOX: &str = "prod";
+
+/// Somebody who passed every check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The tenant the request is about.
+    pub tenant: Tenant,
+    /// The client.
+    pub client: ClientId,
+    /// The tenant's sandbox.
+    pub sandbox: Sandbox,
+}
+
+/// A sandbox with its creation instant as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxView {
+    /// The sandbox.
+    pub sandbox: Sandbox,
+    /// When it was made, in UTC.
+    pub created_at: String,
+}
+
+/// What a request brings to show who asks. Empty values count as missing.
+#[derive(Clone, Copy, Default)]
+pub struct Credentials<'a> {
+    /// `Authorization`.
+    pub authorization: Option<&'a str>,
+    /// `x-api-key`.
+    pub api_key: Option<&'a str>,
+    /// `x-gw-ims-org-id`.
+    pub org: Option<&'a str>,
+    /// `x-sandbox-name`.
+    pub sandbox_name: Option<&'a str>,
+    /// `x-sandbox-id`.
+    pub sandbox_id: Option<&'a str>,
+}
+
+/// The client made on first start. Its secret exists in the clear only here.
+pub struct FirstClient {
+    /// Its organisation.
+    pub org: OrgId,
+    /// The organisation's sandbox.
+    pub sandbox: SandboxName,
+    /// Its id.
+    pub client: ClientId,
+    /// Its secret, 256 random bits.
+    pub secret: SecretString,
+}
+
+/// A request for a token (contract, 2.4). The scope is accepted whatever it says.
+pub struct Grant {
+    /// Must be `client_credentials`.
+    pub grant_type: String,
+    /// The client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+}
+
+/// A token.
+pub struct IssuedToken {
+    /// The token.
+    pub token: SecretString,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+}
+
+impl Service {
+    /// Makes organisation, default sandbox and client, unless an organisation exists already.
+    pub async fn bootstrap(&self) -> Result<Option<FirstClient>, Fault> {
+        let now = self.clock.now();
+        let org = OrgId(format!("{}@AdobeOrg", self.random_hex(12).to_uppercase()));
+        let client = ClientId(self.random_hex(16));
+        let secret = self.new_secret();
+        let organisation = Organisation {
+            id: org.clone(),
+            name: "Organisation".to_owned(),
+            created_at: now,
+        };
+        let sandbox = Sandbox {
+            id: self.new_uuid().to_string(),
+            org: org.clone(),
+            name: SandboxName(DEFAULT_SANDBOX.to_owned()),
+            title: "Prod".to_owned(),
+            is_default: true,
+            created_at: now,
+        };
+        let record = ClientRecord {
+            id: client.clone(),
+            org: org.clone(),
+            name: "first client".to_owned(),
+            secret_sha256: sha256(secret.expose_secret()),
+            created_at: now,
+            enabled: true,
+        };
+        let made = self
+            .identity
+            .bootstrap(&organisation, &sandbox, &record)
+            .await?;
+        Ok(made.then(|| FirstClient {
+            org,
+            sandbox: sandbox.name,
+            client,
+            secret,
+        }))
+    }
+
+    /// Gives a client a token for its secret.
+    pub async fn issue_token(&self, grant: &Grant) -> Result<IssuedToken, Fault> {
+        if grant.grant_type != "client_credentials" {
+            return Err(Fault::new(
+                ErrorCode::GrantTypeInvalid,
+                "grant_type must be client_credentials",
+            ));
+        }
+        let id = ClientId(grant.client_id.clone());
+        let record = self.identity.client(&id).await?;
+        // An unknown client costs the same comparison as a wrong secret.
+        let stored = record
+            .as_ref()
+            .map_or([0; 32], |record| record.secret_sha256);
+        let equal: bool = sha256(grant.client_secret.expose_secret())
+            .ct_eq(&stored)
+            .into();
+        let granted = record.filter(|record| equal && record.enabled);
+        let Some(record) = granted else {
+            return Err(Fault::new(
+                ErrorCode::ClientAuthInvalid,
+                "client id or secret is not valid",
+            ));
+        };
+        let token = self
+            .tokens
+            .sign(&record.id, &record.org, self.clock.now())?;
+        Ok(IssuedToken {
+            token: SecretString::from(token),
+            expires_in: TOKEN_TTL_SECS.unsigned_abs(),
+        })
+    }
+
+    /// Recognises the caller, in the documented order of checks.
+    pub async fn authenticate(&self, given: &Credentials<'_>) -> Result<Caller, Fault> {
+        let authorization = present(given.authorization, ErrorCode::TokenMissing)?;
+        let bearer = bearer_token(authorization)
+            .and_then(|token| self.tokens.verify(token, self.clock.now()))
+            .ok_or_else(|| refused(ErrorCode::TokenInvalid))?;
+
+        let api_key = present(given.api_key, ErrorCode::ApiKeyMissing)?;
+        if api_key != bearer.client.as_str() {
+            return Err(refused(ErrorCode::ApiKeyInvalid));
+        }
+        let record = self.identity.client(&bearer.client).await?;
+        let record = record
+            .filter(|record| record.enabled)
+            .ok_or_else(|| refused(ErrorCode::ApiKeyInvalid))?;
+
+        let org = present(given.org, ErrorCode::OrgMissing)?;
+        if org != bearer.org.as_str() || record.org != bearer.org {
+            return Err(refused(ErrorCode::OrgNotEntitled));
+        }
+
+        let sandbox = self.sandbox_of(&bearer.org, given).await?;
+        Ok(Caller {
+            tenant: Tenant {
+                org: bearer.org,
+                sandbox: sandbox.name.clone(),
+            },
+            client: bearer.client,
+            sandbox,
+        })
+    }
+
+    /// A sandbox of the caller's organisation, by name.
+    pub async fn sandbox(&self, caller: &Caller, name: &str) -> Result<SandboxView, Fault> {
+        let name = SandboxName(name.to_owned());
+        let found = self.identity.sandbox(&caller.tenant.org, &name).await?;
+        let found = found.ok_or_else(|| unknown_sandbox(name.as_str()))?;
+        Ok(SandboxView {
+            created_at: calendar::rfc3339(found.created_at),
+            sandbox: found,
+        })
+    }
+
+    async fn sandbox_of(&self, org: &OrgId, given: &Credentials<'_>) -> Result<Sandbox, Fault> {
+        let name = given
+            .sandbox_name
+            .map(str::trim)
+            .filter(|it| !it.is_empty());
+        let name = SandboxName(name.unwrap_or(DEFAULT_SANDBOX).to_owned());
+        let found = self.identity.sandbox(org, &name).await?;
+        let found = found.ok_or_else(|| unknown_sandbox(name.as_str()))?;
+        let id = given.sandbox_id.map(str::trim).filter(|it| !it.is_empty());
+        match id {
+            Some(id) if id != found.id => Err(unknown_sandbox(id)),
+            Some(_) | None => Ok(found),
+        }
+    }
+
+    pub(crate) fn random_hex(&self, bytes: usize) -> String {
+        hex::encode(self.ids.bytes16().get(..bytes).unwrap_or_default())
+    }
+
+    fn new_secret(&self) -> SecretString {
+        let bits = [self.ids.bytes16(), self.ids.bytes16()].concat();
+        SecretString::from(URL_SAFE_NO_PAD.encode(bits))
+    }
+}
+
+fn present(value: Option<&str>, missing: ErrorCode) -> Result<&str, Fault> {
+    value
+        .map(str::trim)
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| refused(missing))
+}
+
+fn bearer_token(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The documented texts of the gateway are the codes' titles.
+fn refused(code: ErrorCode) -> Fault {
+    Fault::new(code, code.title())
+}
+
+fn unknown_sandbox(name: &str) -> Fault {
+    Fault::new(
+        ErrorCode::SandboxNotFound,
+        format!("sandbox [{name}] not found in this organisation"),
+    )
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    out
+}

@@ -1,0 +1,33 @@
+//! Use-cases of offtake's resources: identity, specs, datasets, connections, flows and runs.
+//!
+//! No HTTP, no SQL, no rule: requests come as JSON values, `core` says whether they are legal, the ports keep
+//! what came of them, and answers are views for a surface to render.
+//!
+//! The one law: a refused request leaves nothing behind. Everything is checked before the one write.
+
+mod connections;
+mod datasets;
+mod entity;
+mod etag;
+mod flows;
+mod identity;
+mod inherit;
+mod listing;
+mod runs;
+mod service;
+mod sources;
+mod specs;
+mod targets;
+mod token;
+
+pub use connections::{ConnectionView, secrets_place};
+pub use datasets::{ConfigsQuery, DatasetPage, DatasetQuery, DatasetView};
+pub use entity::Entity;
+pub use flows::{FlowAction, FlowView};
+pub use identity::{Caller, Credentials, FirstClient, Grant, IssuedToken, SandboxView};
+pub use inherit::{ConnectionHead, TargetHead};
+pub use listing::{ListParams, Listed, Listing};
+pub use runs::RunDetails;
+pub use service::{Changed, Deps, Service};
+pub use sources::SourceView;
+pub use targets::TargetView;

@@ -1,0 +1,185 @@
+//! The service and what it needs.
+
+use std::sync::Arc;
+
+use offtake_model::resource::Audit;
+use offtake_model::{ErrorCode, Fault, Millis, Resource, ResourceId, ResourceKind, Revision};
+use offtake_ports::{
+    Catalog, Clock, DeliveryQueue, IdentityStore, Ids, LakeRoots, Page, PageRequest, ResourceStore,
+    RunLog, Secrets,
+};
+use uuid::Uuid;
+
+use crate::etag;
+use crate::identity::Caller;
+use crate::listing::Listing;
+use crate::token::Tokens;
+
+/// The ports behind the service.
+pub struct Deps {
+    /// Keeps resources.
+    pub resources: Arc<dyn ResourceStore>,
+    /// Keeps organisations, sandboxes and clients.
+    pub identity: Arc<dyn IdentityStore>,
+    /// Reads runs.
+    pub runs: Arc<dyn RunLog>,
+    /// Takes runs on demand.
+    pub queue: Arc<dyn DeliveryQueue>,
+    /// Seals credentials.
+    pub secrets: Arc<dyn Secrets>,
+    /// Looks at tables.
+    pub catalog: Arc<dyn Catalog>,
+    /// Resolves locations.
+    pub roots: Arc<dyn LakeRoots>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub ids: Arc<dyn Ids>,
+    /// Signs tokens; derived from the key file.
+    pub token_key: [u8; 32],
+    /// Wakes the scheduler after something became due. A hint: without it the scheduler comes by itself.
+    pub nudge: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Every use-case, by tenant. Methods are grouped by resource, one module each.
+pub struct Service {
+    pub(crate) resources: Arc<dyn ResourceStore>,
+    pub(crate) identity: Arc<dyn IdentityStore>,
+    pub(crate) runs: Arc<dyn RunLog>,
+    pub(crate) queue: Arc<dyn DeliveryQueue>,
+    pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) roots: Arc<dyn LakeRoots>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) tokens: Tokens,
+    nudge: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// A resource that was made or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its id.
+    pub id: String,
+    /// Its etag now.
+    pub etag: String,
+}
+
+impl Changed {
+    pub(crate) fn of(resource: &Resource) -> Self {
+        Self {
+            id: resource.id.to_string(),
+            etag: etag::etag(resource),
+        }
+    }
+}
+
+impl Service {
+    /// Puts the service together.
+    pub fn new(deps: Deps) -> Self {
+        Self {
+            resources: deps.resources,
+            identity: deps.identity,
+            runs: deps.runs,
+            queue: deps.queue,
+            secrets: deps.secrets,
+            catalog: deps.catalog,
+            roots: deps.roots,
+            clock: deps.clock,
+            ids: deps.ids,
+            tokens: Tokens::new(&deps.token_key),
+            nudge: deps.nudge,
+        }
+    }
+
+    /// The instant now, by the service's clock.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Answers when the metadata store does.
+    pub async fn ready(&self) -> Result<(), Fault> {
+        self.identity.organisations().await.map(drop)
+    }
+
+    pub(crate) fn nudge(&self) {
+        (self.nudge)();
+    }
+
+    pub(crate) fn new_uuid(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.ids.bytes16()).into_uuid()
+    }
+
+    pub(crate) fn audit(caller: &Caller, now: Millis) -> Audit {
+        let client = caller.client.to_string();
+        Audit {
+            created_at: now,
+            updated_at: now,
+            created_by: client.clone(),
+            updated_by: client.clone(),
+            created_client: client.clone(),
+            updated_client: client,
+        }
+    }
+
+    /// The resource as its caller would have it after one more write.
+    pub(crate) fn touched(caller: &Caller, before: &Resource, now: Millis) -> Resource {
+        let mut after = before.clone();
+        after.revision = Revision(before.revision.0.saturating_add(1));
+        after.audit.updated_at = now;
+        after.audit.updated_by = caller.client.to_string();
+        after.audit.updated_client = caller.client.to_string();
+        after
+    }
+
+    pub(crate) async fn find(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: &str,
+    ) -> Result<Option<Resource>, Fault> {
+        self.resources
+            .get(&caller.tenant, kind, &ResourceId(id.to_owned()))
+            .await
+    }
+
+    pub(crate) async fn page(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        request: &PageRequest,
+    ) -> Result<Page<Resource>, Fault> {
+        self.resources.list(&caller.tenant, kind, request).await
+    }
+
+    /// How many there are, when that is all a list asks for.
+    pub(crate) async fn plain_count(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        listing: &Listing,
+    ) -> Result<Option<u64>, Fault> {
+        if !listing.plain_count() {
+            return Ok(None);
+        }
+        self.resources.count(&caller.tenant, kind).await.map(Some)
+    }
+
+    pub(crate) async fn must_find(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: &str,
+    ) -> Result<Resource, Fault> {
+        let found = self.find(caller, kind, id).await?;
+        found.ok_or_else(|| not_found(kind.collection(), id))
+    }
+}
+
+/// The documented text of a 404 (contract, 3).
+pub(crate) fn not_found(collection: &str, id: &str) -> Fault {
+    Fault::new(
+        ErrorCode::ResourceNotFound,
+        format!("{collection} not found with id = [{id}]"),
+    )
+}

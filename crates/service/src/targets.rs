@@ -1,0 +1,130 @@
+//! Target connections: where the files go and what they look like (contract, 4.9).
+
+use offtake_core::validate;
+use offtake_model::resource::TargetConnection;
+use offtake_model::{
+    ConnectionId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
+};
+use offtake_ports::{Page, PageRequest};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::connections::ConnectionView;
+use crate::entity::{self, Entity};
+use crate::identity::Caller;
+use crate::inherit::{ConnectionHead, Heads};
+use crate::listing::{Listed, Listing, Placed};
+use crate::service::{Changed, Service};
+
+/// A target connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetView {
+    /// The target connection.
+    pub target: Entity<TargetConnection>,
+    /// Its base connection, unless it was deleted.
+    pub base: Option<ConnectionHead>,
+}
+
+impl TargetView {
+    /// The etag, quotes included.
+    pub fn etag(&self) -> &str {
+        &self.target.etag
+    }
+}
+
+impl Placed for TargetView {
+    fn place(&self) -> (i64, String) {
+        self.target.place()
+    }
+}
+
+impl Service {
+    /// Makes a target connection. Its base connection must exist and be of the same spec.
+    pub async fn create_target(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
+        let draft = validate::target(body)?;
+        let base = self
+            .base_connection(caller, draft.base_connection_id)
+            .await?;
+        validate::check_base_connection(&draft, &base.body.spec)?;
+        let resource = Resource {
+            id: ResourceId(self.new_uuid().to_string()),
+            tenant: caller.tenant.clone(),
+            revision: Revision(1),
+            audit: Self::audit(caller, self.clock.now()),
+            body: ResourceBody::Target(TargetConnection {
+                name: draft.name,
+                description: draft.description,
+                base_connection_id: draft.base_connection_id,
+                spec: draft.spec,
+                params: draft.params,
+            }),
+        };
+        self.resources.insert(&resource).await?;
+        Ok(Changed::of(&resource))
+    }
+
+    /// The target connection of that id.
+    pub async fn target(&self, caller: &Caller, id: &str) -> Result<TargetView, Fault> {
+        let found = self.must_find(caller, ResourceKind::Target, id).await?;
+        target_view(&mut Heads::new(self, caller), found).await
+    }
+
+    /// A list of target connections.
+    pub async fn list_targets<T: Serialize>(
+        &self,
+        caller: &Caller,
+        listing: &Listing,
+        render: impl Fn(&TargetView) -> T,
+    ) -> Result<Listed<T>, Fault> {
+        if let Some(count) = self
+            .plain_count(caller, ResourceKind::Target, listing)
+            .await?
+        {
+            return Ok(Listed::Count(count));
+        }
+        let fetch = |request| self.targets_page(caller, request);
+        listing.answer(fetch, render).await
+    }
+
+    async fn targets_page(
+        &self,
+        caller: &Caller,
+        request: PageRequest,
+    ) -> Result<Page<TargetView>, Fault> {
+        let page = self.page(caller, ResourceKind::Target, &request).await?;
+        let mut heads = Heads::new(self, caller);
+        let mut items = Vec::with_capacity(page.items.len());
+        for resource in page.items {
+            items.push(target_view(&mut heads, resource).await?);
+        }
+        Ok(Page {
+            items,
+            next: page.next,
+        })
+    }
+
+    async fn base_connection(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+    ) -> Result<ConnectionView, Fault> {
+        let found = self
+            .find(caller, ResourceKind::Connection, &id.to_string())
+            .await?;
+        let found = found.ok_or_else(|| {
+            Fault::new(
+                ErrorCode::ConnectionNotUsable,
+                format!("baseConnectionId [{id}] is not one of the connections of this sandbox"),
+            )
+        })?;
+        entity::connection(found)
+    }
+}
+
+async fn target_view(heads: &mut Heads<'_>, resource: Resource) -> Result<TargetView, Fault> {
+    let target = entity::target(resource)?;
+    let base = heads
+        .base(&target.body.base_connection_id.to_string())
+        .await?;
+    Ok(TargetView { target, base })
+}
