@@ -35,11 +35,15 @@ pub(super) async fn of_run(
         } else {
             Vec::new()
         };
-        let metrics = match &row.metrics {
-            Some(json) => from_json(json, "metrics")?,
-            None => metrics_so_far(db, &row.id, &winners).await?,
+        let progress = match &row.metrics {
+            Some(json) => Progress {
+                metrics: from_json(json, "metrics")?,
+                planned_rows: None,
+            },
+            None if state.terminal() => Progress::default(),
+            None => progress(db, &row.id, &winners).await?,
         };
-        views.push(row.into_view(state, metrics, winners)?);
+        views.push(row.into_view(state, &progress, winners)?);
     }
     Ok(views)
 }
@@ -92,15 +96,19 @@ async fn winners(db: &mut SqliteConnection, delivery: &str) -> Result<Vec<Winner
     .attempting(format_args!("read the files of delivery {delivery}"))
 }
 
-/// Counts what the tasks that have winners read and wrote. A source file read by several tasks counts once.
-async fn metrics_so_far(
+/// How far a delivery is.
+#[derive(Default)]
+struct Progress {
+    metrics: RunMetrics,
+    planned_rows: Option<u64>,
+}
+
+/// Counts what the tasks that have winners read and wrote, and what the plan holds in all.
+async fn progress(
     db: &mut SqliteConnection,
     delivery: &str,
     winners: &[WinnerRow],
-) -> Result<RunMetrics, Fault> {
-    if winners.is_empty() {
-        return Ok(RunMetrics::default());
-    }
+) -> Result<Progress, Fault> {
     let plan: Option<String> = sqlx::query_scalar("SELECT plan FROM delivery WHERE id = ?")
         .bind(delivery)
         .fetch_one(db)
@@ -109,6 +117,21 @@ async fn metrics_so_far(
     let plan: Option<ExportPlan> = plan
         .map(|plan| from_json(&plan, format_args!("plan of delivery {delivery}")))
         .transpose()?;
+    let slices = plan
+        .iter()
+        .flat_map(|plan| &plan.tasks)
+        .flat_map(|task| &task.slices);
+    let planned_rows = plan
+        .as_ref()
+        .and_then(|_| slices.map(|slice| slice.rows).sum());
+    Ok(Progress {
+        metrics: metrics_so_far(plan.as_ref(), winners)?,
+        planned_rows,
+    })
+}
+
+/// A source file read by several tasks counts once.
+fn metrics_so_far(plan: Option<&ExportPlan>, winners: &[WinnerRow]) -> Result<RunMetrics, Fault> {
     let done: BTreeSet<u32> = winners.iter().map(|winner| winner.task).collect();
     let sources: HashMap<&SourceRef, u64> = plan
         .iter()
@@ -150,7 +173,7 @@ impl ViewRow {
     fn into_view(
         self,
         state: DeliveryState,
-        metrics: RunMetrics,
+        progress: &Progress,
         winners: Vec<WinnerRow>,
     ) -> Result<DeliveryView, Fault> {
         let delivered = state == DeliveryState::Succeeded;
@@ -166,7 +189,8 @@ impl ViewRow {
                 .filter(|_| shows_fault(state))
                 .map(|fault| from_json(&fault, "fault"))
                 .transpose()?,
-            metrics,
+            metrics: progress.metrics,
+            planned_rows: progress.planned_rows,
             started_at: self.started_at.map(Millis),
             completed_at: self.completed_at.map(Millis),
             updated_at: Millis(self.updated_at),

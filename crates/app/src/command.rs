@@ -1,0 +1,9 @@
+//! The commands, one module each.
+
+pub(crate) mod dataset;
+pub(crate) mod demo;
+pub(crate) mod flows;
+pub(crate) mod runs;
+pub(crate) mod serve;
+pub(crate) mod verify;
+pub(crate) mod worker;

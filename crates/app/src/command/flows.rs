@@ -1,0 +1,164 @@
+//! `offtake flows`: what is exported, and running it now.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::command::runs::{self, next_page};
+use crate::output::{Output, Progress};
+use crate::wire::Place;
+
+const FLOWS: &str = "/data/foundation/flowservice/flows";
+const RUNS: &str = "/data/foundation/flowservice/runs";
+
+/// Pause between two looks at a run.
+const POLL: Duration = Duration::from_millis(250);
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List flows.
+    List,
+    /// Run a flow now and wait for the end.
+    Run {
+        /// Id or name of the flow.
+        flow: String,
+        /// Send the whole dataset again and start over from there.
+        #[arg(long)]
+        full: bool,
+        /// Return as soon as the run is accepted.
+        #[arg(long)]
+        detach: bool,
+    },
+}
+
+pub(crate) async fn run(place: &Place, command: Command, output: Output) -> Result<ExitCode> {
+    let client = Client::connect(&place.data_dir).await?;
+    match command {
+        Command::List => {
+            list(&client, output).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Run { flow, full, detach } => {
+            let flow = find(&client, &flow).await?;
+            let id = start(&client, &flow, full).await?;
+            if detach {
+                output.answer(&json!({ "id": id }), || id.clone());
+                return Ok(ExitCode::SUCCESS);
+            }
+            let run = wait(&client, &id, output).await?;
+            output.answer(&run, || runs::describe(&run));
+            Ok(if runs::status(&run) == "success" {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(1)
+            })
+        }
+    }
+}
+
+/// Starts a run and returns its id.
+pub(crate) async fn start(client: &Client, flow: &str, full: bool) -> Result<String> {
+    let body = if full {
+        json!({ "flowId": flow, "params": { "full": true } })
+    } else {
+        json!({ "flowId": flow })
+    };
+    let answer = client.call(Method::POST, RUNS, Some(&body)).await?;
+    let id = answer
+        .get("id")
+        .and_then(Value::as_str)
+        .context("the service did not name the run")?;
+    Ok(id.to_owned())
+}
+
+/// Waits until the run has ended, telling its progress, and returns it.
+pub(crate) async fn wait(client: &Client, run: &str, output: Output) -> Result<Value> {
+    let mut progress = Progress::new(output);
+    loop {
+        let answer = client
+            .call(Method::GET, &format!("{RUNS}/{run}"), None)
+            .await?;
+        let run = answer
+            .pointer("/items/0")
+            .cloned()
+            .context("the service does not know the run any more")?;
+        if matches!(runs::status(&run), "success" | "failed") {
+            progress.done();
+            return Ok(run);
+        }
+        let (rows, total, bytes) = runs::counters(&run);
+        progress.tell(rows, total, bytes);
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn list(client: &Client, output: Output) -> Result<()> {
+    let flows = all(client).await?;
+    let text = |item: &Value, key: &str| {
+        item.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or("-")
+            .to_owned()
+    };
+    let lines = || {
+        flows
+            .iter()
+            .map(|flow| {
+                format!(
+                    "{}  {}  {}",
+                    text(flow, "id"),
+                    text(flow, "state"),
+                    text(flow, "name")
+                )
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    output.answer(&Value::Array(flows.clone()), lines);
+    Ok(())
+}
+
+async fn all(client: &Client) -> Result<Vec<Value>> {
+    let mut items = Vec::new();
+    let mut path = Some(format!("{FLOWS}?limit=100"));
+    while let Some(next) = path {
+        let page = client.call(Method::GET, &next, None).await?;
+        items.extend(
+            page.get("items")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default(),
+        );
+        path = next_page(&page);
+    }
+    Ok(items)
+}
+
+/// The id of the flow with this id or name.
+async fn find(client: &Client, wanted: &str) -> Result<String> {
+    let text = |flow: &Value, key: &str| flow.get(key).and_then(Value::as_str).map(str::to_owned);
+    let found: Vec<String> = all(client)
+        .await?
+        .iter()
+        .filter(|flow| {
+            ["id", "name"]
+                .iter()
+                .any(|key| text(flow, key).as_deref() == Some(wanted))
+        })
+        .filter_map(|flow| text(flow, "id"))
+        .collect();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => bail!("no flow has the id or name `{wanted}`; `offtake flows list` shows them"),
+        many => bail!(
+            "{} flows are named `{wanted}`; use an id: {}",
+            many.len(),
+            many.join(", ")
+        ),
+    }
+}

@@ -1,0 +1,104 @@
+//! `offtake runs`: what became of runs.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args as ClapArgs;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::output::{Output, counted_files, grouped, size};
+use crate::wire::Place;
+
+const PREFIX: &str = "/data/foundation/flowservice";
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Only runs of this flow (id).
+    flow: Option<String>,
+    /// At most this many, newest first.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+pub(crate) async fn run(place: &Place, args: Args, output: Output) -> Result<ExitCode> {
+    let client = Client::connect(&place.data_dir).await?;
+    let filter = args
+        .flow
+        .map_or(String::new(), |flow| format!("&property=flowId=={flow}"));
+    let mut items = Vec::new();
+    let mut path = Some(format!(
+        "{PREFIX}/runs?limit={}{filter}",
+        args.limit.clamp(1, 100)
+    ));
+    while let Some(next) = path.filter(|_| items.len() < args.limit) {
+        let page = client.call(Method::GET, &next, None).await?;
+        items.extend(
+            page.get("items")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default(),
+        );
+        path = next_page(&page);
+    }
+    items.truncate(args.limit);
+    output.answer(&Value::Array(items.clone()), || {
+        items.iter().map(describe).collect::<Vec<_>>().join("\n")
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Path of the next page, when there is one.
+pub(crate) fn next_page(page: &Value) -> Option<String> {
+    page.pointer("/_links/next/href")
+        .and_then(Value::as_str)
+        .map(|href| format!("{PREFIX}{href}"))
+}
+
+/// `waiting`, `processing`, `success` or `failed`.
+pub(crate) fn status(run: &Value) -> &str {
+    run.pointer("/metrics/statusSummary/status")
+        .and_then(Value::as_str)
+        .unwrap_or("waiting")
+}
+
+/// Rows written, rows to write when that is known, and bytes written.
+pub(crate) fn counters(run: &Value) -> (u64, Option<u64>, u64) {
+    let number = |pointer: &str| run.pointer(pointer).and_then(Value::as_u64);
+    (
+        number("/metrics/recordSummary/outputRecordCount").unwrap_or(0),
+        number("/metrics/recordSummary/plannedRecordCount"),
+        number("/metrics/sizeSummary/outputBytes").unwrap_or(0),
+    )
+}
+
+/// One line per run, and one per error.
+pub(crate) fn describe(run: &Value) -> String {
+    let (rows, _, bytes) = counters(run);
+    let id = run.get("id").and_then(Value::as_str).unwrap_or("-");
+    let files = run
+        .pointer("/metrics/fileSummary/outputFileCount")
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
+    let mut text = format!(
+        "{id}  {}  {} rows  {}  {}",
+        status(run),
+        grouped(rows),
+        size(bytes),
+        counted_files(files)
+    );
+    for error in run
+        .pointer("/metrics/statusSummary/errors")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let part = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or("-");
+        text.push_str("\n    ");
+        text.push_str(part("code"));
+        text.push_str("  ");
+        text.push_str(part("message"));
+    }
+    text
+}

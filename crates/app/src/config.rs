@@ -1,0 +1,205 @@
+//! Settings: one TOML file, overridden by `OFFTAKE__SECTION__KEY`, overridden by flags. Unknown keys are errors.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// Prefix of environment variables that override the file.
+const ENV_PREFIX: &str = "OFFTAKE__";
+
+/// Everything an operator can set.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The HTTP server.
+    pub(crate) server: ServerConfig,
+    /// Where datasets may lie.
+    pub(crate) lake: LakeConfig,
+    /// The embedded data landing zone.
+    pub(crate) landing_zone: LandingZoneConfig,
+    /// Worker processes.
+    pub(crate) worker: WorkerConfig,
+    /// The delivery loop.
+    pub(crate) delivery: DeliveryConfig,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerConfig {
+    /// Address and port to listen on.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
+        }
+    }
+}
+
+/// `[lake]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LakeConfig {
+    /// Roots by name. `default` is `<data dir>/lake` unless it is given here.
+    pub(crate) roots: BTreeMap<String, LakeRootConfig>,
+}
+
+/// `[lake.roots.NAME]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LakeRootConfig {
+    /// An absolute path or `file://` URL of a folder.
+    pub(crate) url: String,
+    /// Organisations that may use the root; all of them when absent.
+    #[serde(default)]
+    pub(crate) organisations: Option<Vec<String>>,
+}
+
+impl LakeRootConfig {
+    /// The folder.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        let path = self.url.strip_prefix("file://").unwrap_or(&self.url);
+        if !path.starts_with('/') {
+            bail!(
+                "`{}` is not an absolute path or a file:// URL; other kinds of lake root are not available in this build",
+                self.url
+            );
+        }
+        Ok(PathBuf::from(path))
+    }
+}
+
+/// `[landing_zone]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LandingZoneConfig {
+    /// The folder that holds one folder per organisation and sandbox; `<data dir>/landing-zone` when absent.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// `[worker]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WorkerConfig {
+    /// Files written at the same time; one worker process each.
+    pub(crate) slots: usize,
+    /// Memory that one worker may allocate, in MiB. A worker that needs more is ended and the delivery fails clearly.
+    pub(crate) memory_max_mib: u64,
+    /// Runs tasks inside the service instead of in worker processes.
+    pub(crate) in_process: bool,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        let slots = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            slots,
+            memory_max_mib: 2048,
+            in_process: false,
+        }
+    }
+}
+
+/// `[delivery]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DeliveryConfig {
+    /// Deliveries worked on at the same time.
+    pub(crate) concurrency: usize,
+    /// Seconds a lease lives without renewal.
+    pub(crate) lease_secs: u64,
+    /// Seconds before the first retry; doubled up to 30 minutes.
+    pub(crate) retry_secs: u64,
+    /// Seconds after its end before a delivery's staged leftovers are removed. Keep it above twice the lease and
+    /// ten minutes where several machines can write to one destination.
+    pub(crate) leftover_grace_secs: u64,
+}
+
+impl Default for DeliveryConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: 4,
+            lease_secs: 60,
+            retry_secs: 30,
+            leftover_grace_secs: 720,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path`, or `offtake.toml` in the data directory when it exists, and applies the environment.
+    pub(crate) fn load(path: Option<&Path>, data_dir: &Path) -> Result<Self> {
+        let chosen = match path {
+            Some(path) => Some(path.to_path_buf()),
+            None => Some(data_dir.join("offtake.toml")).filter(|path| path.exists()),
+        };
+        let mut table = match chosen {
+            Some(path) => std::fs::read_to_string(&path)
+                .with_context(|| format!("reading configuration {}", path.display()))?
+                .parse::<toml::Table>()
+                .with_context(|| format!("configuration {} is not TOML", path.display()))?,
+            None => toml::Table::new(),
+        };
+        for (name, value) in std::env::vars() {
+            if let Some(rest) = name.strip_prefix(ENV_PREFIX) {
+                override_key(&mut table, rest, &value)
+                    .with_context(|| format!("environment variable {name}"))?;
+            }
+        }
+        table
+            .try_into()
+            .context("configuration has an unknown or wrong setting")
+    }
+}
+
+/// Sets `SECTION__KEY` to the value, read as TOML when it is one and as text otherwise.
+fn override_key(table: &mut toml::Table, path: &str, value: &str) -> Result<()> {
+    let parts: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+    let Some((key, sections)) = parts.split_last() else {
+        bail!("names no setting");
+    };
+    let mut current = table;
+    for section in sections {
+        let entry = current
+            .entry(section.clone())
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let Some(next) = entry.as_table_mut() else {
+            bail!("`{section}` is a value, not a section");
+        };
+        current = next;
+    }
+    let parsed = format!("value = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut it| it.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    current.insert(key.clone(), parsed);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, override_key};
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        let table: toml::Table = "[server]\nlisten_on = \"127.0.0.1:1\"".parse().unwrap();
+        assert!(table.try_into::<Config>().is_err());
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let mut table: toml::Table = "[worker]\nslots = 8".parse().unwrap();
+        override_key(&mut table, "WORKER__SLOTS", "3").unwrap();
+        override_key(&mut table, "SERVER__LISTEN", "127.0.0.1:9").unwrap();
+        let config: Config = table.try_into().unwrap();
+        assert_eq!(config.worker.slots, 3);
+        assert_eq!(config.server.listen.port(), 9);
+    }
+}

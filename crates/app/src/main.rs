@@ -1,0 +1,127 @@
+//! `offtake`: delivers data-lake datasets to cloud storage and speaks the dataset-export API of the Flow Service.
+//!
+//! This is the only place where adapters meet the service. It holds configuration, telemetry, wiring and the
+//! command line; it decides nothing about exports.
+
+mod client;
+mod command;
+mod config;
+mod output;
+mod system;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::output::Output;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Delivers data-lake datasets to cloud storage on a schedule.
+///
+/// Start with `offtake demo`: it makes a table, exports it, shows the files and verifies them.
+/// Data goes to standard output, talk to standard error.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage; `verify` has its own, see `offtake verify --help`.
+#[derive(Parser)]
+#[command(name = "offtake", version, max_term_width = 100)]
+struct Cli {
+    /// Directory of the database, the key file, the default lake root and the landing zone.
+    #[arg(
+        long,
+        global = true,
+        env = "OFFTAKE_DATA_DIR",
+        default_value = "offtake-data"
+    )]
+    data_dir: PathBuf,
+    /// Configuration file; `<data dir>/offtake.toml` when it exists.
+    #[arg(long, global = true, env = "OFFTAKE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service until it is told to stop (SIGTERM or Ctrl-C).
+    Serve(command::serve::Args),
+    /// Show the whole way of an export on a table made for it.
+    Demo(command::demo::Args),
+    /// Add datasets and list them (needs a running service).
+    #[command(subcommand)]
+    Dataset(command::dataset::Command),
+    /// List flows and run one now (needs a running service).
+    #[command(subcommand)]
+    Flows(command::flows::Command),
+    /// List runs and what became of them (needs a running service).
+    Runs(command::runs::Args),
+    /// Check delivered files against their manifest.
+    Verify(command::verify::Args),
+    /// Write files on behalf of a service; started by it.
+    #[command(hide = true)]
+    Worker(command::worker::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry(&cli);
+    let output = Output::new(cli.json);
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(dispatch(cli, output)));
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            Output::complain(&format!("offtake: {error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, output: Output) -> Result<ExitCode> {
+    let place = wire::Place {
+        data_dir: cli.data_dir,
+        config: cli.config,
+    };
+    match cli.command {
+        Command::Serve(args) => command::serve::run(&place, args).await,
+        Command::Demo(args) => command::demo::run(place, args, output).await,
+        Command::Dataset(args) => command::dataset::run(&place, args, output).await,
+        Command::Flows(args) => command::flows::run(&place, args, output).await,
+        Command::Runs(args) => command::runs::run(&place, args, output).await,
+        Command::Verify(args) => command::verify::run(&args, output),
+        Command::Worker(args) => command::worker::run(&place, args).await,
+    }
+}
+
+/// Logs go to standard error: `OFFTAKE_LOG` filters them, `OFFTAKE_LOG_FORMAT=json` makes them machine-readable.
+fn telemetry(cli: &Cli) {
+    let default = match cli.command {
+        Command::Serve(_) | Command::Worker(_) => "info,delta_kernel=warn",
+        Command::Demo(_)
+        | Command::Dataset(_)
+        | Command::Flows(_)
+        | Command::Runs(_)
+        | Command::Verify(_) => "warn",
+    };
+    let filter = EnvFilter::try_from_env("OFFTAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::env::var("OFFTAKE_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        builder.json().init();
+    } else {
+        builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
+    }
+}

@@ -1,0 +1,250 @@
+//! The composition root: which adapter stands behind which port.
+
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use offtake_core::delivery::Policy;
+use offtake_delivery::DeliveryService;
+use offtake_destination::FolderSinks;
+use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
+use offtake_lake::{LakeRoot, LocalLake};
+use offtake_model::{Fault, OrgId, SandboxName, Tenant};
+use offtake_ports::{Clock, DeliveryQueue, Engine, IdentityStore, Ids};
+use offtake_service::Service;
+use offtake_store::{KeyFileSecrets, Store};
+use secrecy::ExposeSecret;
+
+use crate::config::Config;
+use crate::system::{SystemClock, SystemIds};
+
+/// Name of the lake root that always exists.
+const DEFAULT_ROOT: &str = "default";
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The data directory.
+    pub(crate) data_dir: PathBuf,
+    /// The configuration file, when one was named.
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// The client made on first start, with its secret in the clear for the only time.
+pub(crate) struct FirstClient {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) org: String,
+    pub(crate) sandbox: String,
+}
+
+/// Everything that runs in a service.
+pub(crate) struct Wired {
+    /// The HTTP surface.
+    pub(crate) router: Router,
+    /// The delivery loop.
+    pub(crate) deliveries: DeliveryService,
+    /// The landing zone's folder of the first organisation's default sandbox.
+    pub(crate) landing_zone: PathBuf,
+    /// The client made just now, when this was the first start.
+    pub(crate) first_client: Option<FirstClient>,
+    /// The metadata, to be closed last.
+    pub(crate) store: Store,
+}
+
+/// Opens the store and puts the service together.
+pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
+    make_private_dir(&place.data_dir)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let store = Store::open(&place.data_dir, Arc::clone(&clock))
+        .await
+        .map_err(told)?;
+    let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
+    let lake = lake(place, config)?;
+    let sinks = sinks(place, config)?;
+
+    store.void_leases().await.map_err(told)?;
+    let deliveries = DeliveryService::new(
+        offtake_delivery::Deps {
+            queue: Arc::new(store.clone()),
+            journal: Arc::new(store.clone()),
+            resources: Arc::new(store.clone()),
+            lake: Arc::new(lake.clone()),
+            sinks: Arc::new(sinks.clone()),
+            engine: engine(place, config)?,
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        },
+        settings(config),
+    );
+    let nudged = deliveries.clone();
+    let service = Service::new(offtake_service::Deps {
+        resources: Arc::new(store.clone()),
+        identity: Arc::new(store.clone()),
+        runs: Arc::new(store.clone()),
+        queue: Arc::new(store.clone()),
+        token_key: keys.derive("access tokens"),
+        secrets: Arc::new(keys),
+        catalog: Arc::new(lake.clone()),
+        roots: Arc::new(lake),
+        clock,
+        ids,
+        nudge: Arc::new(move || nudged.nudge()),
+    });
+    let first_client = service
+        .bootstrap()
+        .await
+        .map_err(told)?
+        .map(|first| FirstClient {
+            id: first.client.0,
+            secret: first.secret.expose_secret().to_owned(),
+            org: first.org.0,
+            sandbox: first.sandbox.0,
+        });
+    let landing_zone = sinks.folder(&first_tenant(&store).await?);
+    let router = offtake_api::router(Arc::new(service), &offtake_api::ApiSettings::default());
+    Ok(Wired {
+        router,
+        deliveries,
+        landing_zone,
+        first_client,
+        store,
+    })
+}
+
+/// The runner of file tasks, for a worker process or for this one.
+pub(crate) fn task_runner(place: &Place, config: &Config) -> Result<Arc<TaskRunner>> {
+    let lake = Arc::new(lake(place, config)?);
+    let sinks = Arc::new(sinks(place, config)?);
+    Ok(Arc::new(TaskRunner::new(
+        Arc::clone(&lake) as _,
+        lake,
+        sinks,
+        Limits::default(),
+    )))
+}
+
+fn engine(place: &Place, config: &Config) -> Result<Arc<dyn Engine>> {
+    let slots = config.worker.slots.max(1);
+    if config.worker.in_process {
+        return Ok(Arc::new(InProcessEngine::new(
+            task_runner(place, config)?,
+            slots,
+        )));
+    }
+    let mut args = vec!["--data-dir".into(), place.data_dir.clone().into_os_string()];
+    if let Some(path) = &place.config {
+        args.extend(["--config".into(), path.clone().into_os_string()]);
+    }
+    args.extend([
+        "worker".into(),
+        "--memory-max-mib".into(),
+        config.worker.memory_max_mib.to_string().into(),
+    ]);
+    let program =
+        std::env::current_exe().context("finding our own program, which worker processes run")?;
+    Ok(Arc::new(WorkerEngine::new(
+        WorkerCommand { program, args },
+        slots,
+    )))
+}
+
+fn lake(place: &Place, config: &Config) -> Result<LocalLake> {
+    let mut roots = Vec::new();
+    if !config.lake.roots.contains_key(DEFAULT_ROOT) {
+        let path = std::path::absolute(place.data_dir.join("lake"))?;
+        std::fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
+        roots.push(LakeRoot {
+            name: DEFAULT_ROOT.to_owned(),
+            path,
+            organisations: None,
+        });
+    }
+    for (name, root) in &config.lake.roots {
+        let path = root.path().with_context(|| format!("lake root `{name}`"))?;
+        let organisations = root
+            .organisations
+            .as_ref()
+            .map(|all| all.iter().cloned().map(OrgId).collect());
+        roots.push(LakeRoot {
+            name: name.clone(),
+            path,
+            organisations,
+        });
+    }
+    LocalLake::new(roots).map_err(told)
+}
+
+fn sinks(place: &Place, config: &Config) -> Result<FolderSinks> {
+    let path = match &config.landing_zone.path {
+        Some(path) => path.clone(),
+        None => place.data_dir.join("landing-zone"),
+    };
+    FolderSinks::new(std::path::absolute(path)?).map_err(told)
+}
+
+fn settings(config: &Config) -> offtake_delivery::Settings {
+    let defaults = offtake_delivery::Settings::default();
+    let delivery = &config.delivery;
+    let lease_ttl = Duration::from_secs(delivery.lease_secs.max(1));
+    offtake_delivery::Settings {
+        lease_ttl,
+        parallel: delivery.concurrency.max(1),
+        leftover_grace: Duration::from_secs(delivery.leftover_grace_secs),
+        janitor_every: Duration::from_secs(delivery.leftover_grace_secs.clamp(1, 60)),
+        policy: Policy {
+            retry_first: Duration::from_secs(delivery.retry_secs.max(1)),
+            ..defaults.policy.clone()
+        },
+        ..defaults
+    }
+}
+
+async fn first_tenant(store: &Store) -> Result<Tenant> {
+    let organisations = store.organisations().await.map_err(told)?;
+    let first = organisations
+        .into_iter()
+        .next()
+        .context("the store has no organisation")?;
+    Ok(Tenant {
+        org: first.id,
+        sandbox: SandboxName("prod".to_owned()),
+    })
+}
+
+/// A fault with its advice, for a person at a terminal.
+fn told(fault: Fault) -> anyhow::Error {
+    let advice = fault.code.advice();
+    anyhow::Error::new(fault).context(advice)
+}
+
+/// Makes a directory that only its owner may enter.
+fn make_private_dir(path: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("creating the data directory {}", path.display()))
+}
+
+/// Writes a file that only its owner may read, replacing it as a whole.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let next = path.with_extension("new");
+    let write = || {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&next)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&next, path)
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}
