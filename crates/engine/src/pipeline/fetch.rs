@@ -1,0 +1,104 @@
+//! The fetching stage: slices to row groups in memory, one ahead of the one that is being decoded.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use offtake_model::{ErrorCode, Fault, FileSlice, FileTask};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::pipeline::Stop;
+use crate::runner::TaskRunner;
+use crate::source::{RowGroup, SourceFile, Window, kept};
+
+/// Row groups in memory: one being decoded, one being fetched.
+const ROW_GROUPS: usize = 2;
+
+/// Work on its way to the decoder.
+pub(super) enum Work {
+    RowGroup(Box<Fetched>),
+    /// All row groups were sent.
+    Complete,
+}
+
+/// A row group ready to be decoded.
+pub(super) struct Fetched {
+    pub(super) file: Arc<SourceFile>,
+    pub(super) group: RowGroup,
+    pub(super) window: Window,
+    /// Ranges of rows within the group; all rows when absent.
+    pub(super) keep: Option<Vec<Range<u64>>>,
+    /// Gives the memory back when the group was decoded.
+    pub(super) _room: OwnedSemaphorePermit,
+}
+
+impl Fetched {
+    /// Rows that decoding must give.
+    pub(super) fn rows(&self) -> u64 {
+        match &self.keep {
+            Some(ranges) => ranges.iter().map(|range| range.end - range.start).sum(),
+            None => self.group.rows,
+        }
+    }
+}
+
+pub(super) async fn run(
+    runner: Arc<TaskRunner>,
+    task: FileTask,
+    groups: mpsc::Sender<Work>,
+) -> Result<(), Stop> {
+    let room = Arc::new(Semaphore::new(ROW_GROUPS));
+    for slice in &task.slices {
+        let reader = runner.sources.open(slice).await?;
+        let file = SourceFile::open(reader, slice, &task.schema, runner.limits).await?;
+        let file = Arc::new(file);
+        let keep = match &slice.mask {
+            Some(mask) => Some(runner.masks.keep(mask, file.rows).await?),
+            None => None,
+        };
+        let wanted = file.row_groups(slice.row_groups.as_deref())?;
+        check_rows(slice, &file, &wanted)?;
+        for group in wanted {
+            let keep = match &keep {
+                Some(ranges) => Some(kept(&file.name, ranges, &group)?),
+                None => None,
+            };
+            let permit = Arc::clone(&room).acquire_owned().await;
+            let Ok(permit) = permit else {
+                return Err(Stop::Neighbour);
+            };
+            let window = file.fetch(&group, runner.limits).await?;
+            let fetched = Fetched {
+                file: Arc::clone(&file),
+                group,
+                window,
+                keep,
+                _room: permit,
+            };
+            send(&groups, Work::RowGroup(Box::new(fetched))).await?;
+        }
+    }
+    send(&groups, Work::Complete).await
+}
+
+async fn send(groups: &mpsc::Sender<Work>, work: Work) -> Result<(), Stop> {
+    groups.send(work).await.map_err(|_closed| Stop::Neighbour)
+}
+
+/// The footer against what the plan knows of the slice, with or without the rows its mask removes.
+fn check_rows(slice: &FileSlice, file: &SourceFile, wanted: &[RowGroup]) -> Result<(), Fault> {
+    let Some(planned) = slice.rows else {
+        return Ok(());
+    };
+    let found: u64 = wanted.iter().map(|group| group.rows).sum();
+    let masked = slice.mask.as_ref().map_or(0, |mask| mask.rows);
+    if found == planned || found.checked_sub(masked) == Some(planned) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        ErrorCode::SourceCorrupt,
+        format!(
+            "read {}: its footer counts {found} rows, the table counts {planned}",
+            file.name
+        ),
+    ))
+}

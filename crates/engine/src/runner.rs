@@ -1,0 +1,123 @@
+//! Runs a task from its first byte read to the seal.
+//!
+//! Everything that can be refused without reading rows is refused before the upload begins.
+//!
+//! The one law: `seal` comes after rows read, rows written and the footers' counts were found equal, or never.
+
+use std::sync::Arc;
+
+use offtake_encode::{Encoded, open};
+use offtake_model::{AttemptTag, ErrorCode, Fault, SealedFile};
+use offtake_ports::{EndOfStream, RowMasks, Sinks, Sources, StagedUpload, TaskEvent, TaskRequest};
+use tokio::sync::mpsc;
+
+use crate::limits::Limits;
+use crate::pipeline::{Chunk, Pipeline};
+
+/// Runs tasks over the sources and sinks it is given.
+pub struct TaskRunner {
+    pub(crate) sources: Arc<dyn Sources>,
+    pub(crate) masks: Arc<dyn RowMasks>,
+    pub(crate) limits: Limits,
+    sinks: Arc<dyn Sinks>,
+}
+
+impl TaskRunner {
+    /// Builds a runner.
+    pub fn new(
+        sources: Arc<dyn Sources>,
+        masks: Arc<dyn RowMasks>,
+        sinks: Arc<dyn Sinks>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            sources,
+            masks,
+            limits,
+            sinks,
+        }
+    }
+
+    /// Runs the task and tells of it. The last event is `Sealed` or `Failed`; when nobody listens any more, the task
+    /// stops and there is none.
+    pub async fn run(self: Arc<Self>, request: TaskRequest, events: mpsc::Sender<TaskEvent>) {
+        let last = match self.seal(request, &events).await {
+            Ok(sealed) => TaskEvent::Sealed(Box::new(sealed)),
+            Err(fault) => TaskEvent::Failed(fault),
+        };
+        // Whoever stopped listening has dropped the task.
+        let _unheard = events.send(last).await;
+    }
+
+    async fn seal(
+        self: Arc<Self>,
+        request: TaskRequest,
+        events: &mpsc::Sender<TaskEvent>,
+    ) -> Result<SealedFile, Fault> {
+        let TaskRequest { task, attempt } = request;
+        let tag = AttemptTag {
+            delivery: task.delivery,
+            task: task.index,
+            attempt,
+        };
+        let encoder = open(&task.schema, task.encoding)?;
+        let sink = self.sinks.open(&task.sink).await?;
+        let mut upload = sink.begin(&task.key, &tag).await?;
+        let handle = upload.handle().clone();
+        tell(events, TaskEvent::Begun { handle }).await?;
+
+        let key = task.key.clone();
+        let mut pipeline = Pipeline::start(self, task, encoder);
+        let written = write_all(&mut pipeline, upload.as_mut(), events).await?;
+        let outcome = pipeline.join().await?;
+        check(&key, outcome.rows_read, &outcome.encoded, written)?;
+
+        let Encoded {
+            rows,
+            bytes,
+            sha256,
+        } = outcome.encoded;
+        let token = upload.seal(EndOfStream { bytes }).await?;
+        Ok(SealedFile {
+            token,
+            input_rows: outcome.rows_read,
+            rows,
+            bytes,
+            sha256,
+        })
+    }
+}
+
+/// Moves chunks from the pipeline to the upload; answers how many bytes.
+async fn write_all(
+    pipeline: &mut Pipeline,
+    upload: &mut dyn StagedUpload,
+    events: &mpsc::Sender<TaskEvent>,
+) -> Result<u64, Fault> {
+    let mut written = 0;
+    while let Some(Chunk { data, rows }) = pipeline.next().await {
+        let bytes = data.len() as u64;
+        upload.write(data).await?;
+        written += bytes;
+        tell(events, TaskEvent::Progress { rows, bytes }).await?;
+    }
+    Ok(written)
+}
+
+fn check(key: &str, rows_read: u64, encoded: &Encoded, written: u64) -> Result<(), Fault> {
+    if rows_read == encoded.rows && written == encoded.bytes {
+        return Ok(());
+    }
+    Err(Fault::new(
+        ErrorCode::RowsMismatch,
+        format!(
+            "seal file {key}: {rows_read} rows were read and {} written; {} bytes were encoded and {written} staged",
+            encoded.rows, encoded.bytes
+        ),
+    ))
+}
+
+async fn tell(events: &mpsc::Sender<TaskEvent>, event: TaskEvent) -> Result<(), Fault> {
+    let unheard = |_event| Fault::new(ErrorCode::Cancelled, "run a file task nobody waits for");
+    events.send(event).await.map_err(unheard)
+}

@@ -1,0 +1,15 @@
+//! Source files: footers, the way from their columns to the planned ones, and their bytes.
+//!
+//! A file's own Arrow schema is ignored: what Parquet says of itself is enough, and one thing less to trust.
+
+mod constant;
+mod file;
+mod fit;
+mod footer;
+mod keep;
+mod read_as;
+mod window;
+
+pub(crate) use file::{RowGroup, SourceFile};
+pub(crate) use keep::kept;
+pub(crate) use window::Window;

@@ -1,0 +1,381 @@
+//! One opened source file: what it holds, and its row groups as batches in the planned schema.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Field as ArrowField, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use offtake_encode::schema::{Form, to_arrow_as};
+use offtake_model::schema::TimestampUnit;
+use offtake_model::{DataType, ErrorCode, Fault, Field, FileSlice, Schema};
+use offtake_ports::RangeReader;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+
+use crate::limits::Limits;
+use crate::source::constant::Constant;
+use crate::source::fit::{self, Fit};
+use crate::source::footer;
+use crate::source::keep::selection;
+use crate::source::read_as::read_as;
+use crate::source::window::Window;
+
+/// Rows decoded at once at least, however wide they are.
+const BATCH_ROWS_MIN: u64 = 16;
+
+/// A source file whose footer was read and found fit for the plan.
+pub(crate) struct SourceFile {
+    /// For messages.
+    pub(crate) name: String,
+    /// Rows of the whole file.
+    pub(crate) rows: u64,
+    reader: Arc<dyn RangeReader>,
+    metadata: ArrowReaderMetadata,
+    /// The file's columns that are decoded, ascending.
+    roots: Vec<usize>,
+    /// One per planned column.
+    columns: Vec<Column>,
+    schema: SchemaRef,
+    groups: Vec<RowGroup>,
+}
+
+/// One row group of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct RowGroup {
+    pub(crate) index: usize,
+    /// Ordinal of its first row in the file.
+    pub(crate) first_row: u64,
+    pub(crate) rows: u64,
+    /// Where the wanted columns lie.
+    pub(crate) chunks: Vec<Range<u64>>,
+    /// Rows to decode at once.
+    pub(crate) batch_rows: usize,
+}
+
+/// Where a planned column comes from.
+enum Column {
+    /// From the decoded column of that ordinal.
+    File(usize, Fit),
+    /// From the table's log, or nowhere.
+    Constant(Constant),
+}
+
+impl SourceFile {
+    /// Reads the footer and decides how the file's columns become the planned ones.
+    pub(crate) async fn open(
+        reader: Arc<dyn RangeReader>,
+        slice: &FileSlice,
+        schema: &Schema,
+        limits: Limits,
+    ) -> Result<Self, Fault> {
+        let name = format!("source file {}/{}", slice.source.root, slice.source.path);
+        let metadata = footer::read(&name, reader.as_ref(), limits).await?;
+        // Inference and sizes walk what the footer says of itself, which may be nonsense.
+        let laid_out = catch_unwind(AssertUnwindSafe(|| {
+            Self::lay_out(&name, metadata, slice, schema, limits)
+        }));
+        let layout = laid_out.unwrap_or_else(|_panic| {
+            let message = format!("read the footer of {name}: the decoder gave up on it");
+            Err(Fault::new(ErrorCode::SourceCorrupt, message))
+        })?;
+        layout.check(&name, reader.size())?;
+        Ok(Self {
+            rows: layout.groups.iter().map(|group| group.rows).sum(),
+            name,
+            reader,
+            metadata: layout.metadata,
+            roots: layout.roots,
+            columns: layout.columns,
+            schema: layout.schema,
+            groups: layout.groups,
+        })
+    }
+
+    fn lay_out(
+        name: &str,
+        metadata: ParquetMetaData,
+        slice: &FileSlice,
+        schema: &Schema,
+        limits: Limits,
+    ) -> Result<Layout, Fault> {
+        let metadata = typed(metadata, schema).map_err(|error| footer::corrupt(name, &error))?;
+        let target = to_arrow_as(schema, Form::Views);
+        let mut roots = Vec::new();
+        let mut columns = Vec::new();
+        for (planned, target) in schema.fields.iter().zip(target.fields()) {
+            let column = match constant_of(planned, slice) {
+                Some((_, text)) => constant(name, planned, text.as_deref(), target)?,
+                None => from_file(name, planned, &metadata, target, &mut roots)?,
+            };
+            columns.push(column);
+        }
+        let order = ordered(&mut roots);
+        for column in &mut columns {
+            if let Column::File(nth, _) = column {
+                *nth = order.get(*nth).copied().unwrap_or_default();
+            }
+        }
+        Ok(Layout {
+            groups: row_groups(metadata.metadata(), &roots, limits),
+            metadata,
+            roots,
+            columns,
+            schema: target,
+        })
+    }
+
+    /// The row groups of those ordinals, or all.
+    pub(crate) fn row_groups(&self, ordinals: Option<&[u32]>) -> Result<Vec<RowGroup>, Fault> {
+        let Some(ordinals) = ordinals else {
+            return Ok(self.groups.clone());
+        };
+        let picked = ordinals.iter().map(|ordinal| {
+            let group = usize::try_from(*ordinal).ok();
+            let group = group.and_then(|index| self.groups.get(index)).cloned();
+            group.ok_or_else(|| {
+                Fault::new(
+                    ErrorCode::SourceCorrupt,
+                    format!("read {}: it has no row group {ordinal}", self.name),
+                )
+            })
+        });
+        picked.collect()
+    }
+
+    /// Reads the row group's bytes.
+    pub(crate) async fn fetch(&self, group: &RowGroup, limits: Limits) -> Result<Window, Fault> {
+        Window::open(&self.reader, group.chunks.clone(), limits.fetch_bytes_max).await
+    }
+
+    /// Decodes the kept rows of the row group.
+    pub(crate) fn decode<'a>(
+        &'a self,
+        group: &RowGroup,
+        window: Window,
+        keep: Option<&[Range<u64>]>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, Fault>> + use<'a>, Fault> {
+        let mask =
+            ProjectionMask::roots(self.metadata.parquet_schema(), self.roots.iter().copied());
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            window.clone(),
+            self.metadata.clone(),
+        )
+        .with_row_groups(vec![group.index])
+        .with_projection(mask)
+        .with_batch_size(group.batch_rows);
+        if let Some(ranges) = keep {
+            builder = builder.with_row_selection(selection(ranges, group.rows));
+        }
+        let batches = builder
+            .build()
+            .map_err(|error| footer::corrupt(&self.name, &error))?;
+        Ok(batches.map(move |batch| {
+            let fitted = batch.and_then(|batch| self.fit(&batch));
+            fitted.map_err(|error| {
+                window.take_fault().unwrap_or_else(|| {
+                    let message = format!("decode {}", self.name);
+                    Fault::new(ErrorCode::SourceCorrupt, message).because(&error)
+                })
+            })
+        }))
+    }
+
+    fn fit(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let rows = batch.num_rows();
+        let columns = self.columns.iter().map(|column| match column {
+            Column::File(nth, fit) => fit.apply(batch.column(*nth)),
+            Column::Constant(constant) => constant.repeat(rows),
+        });
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+    }
+}
+
+/// What the footer comes to under the plan.
+struct Layout {
+    metadata: ArrowReaderMetadata,
+    roots: Vec<usize>,
+    columns: Vec<Column>,
+    schema: SchemaRef,
+    groups: Vec<RowGroup>,
+}
+
+impl Layout {
+    fn check(&self, name: &str, size: u64) -> Result<(), Fault> {
+        let promised = self.metadata.metadata().file_metadata().num_rows();
+        let rows: u64 = self.groups.iter().map(|group| group.rows).sum();
+        if u64::try_from(promised) != Ok(rows) {
+            return Err(Fault::new(
+                ErrorCode::SourceCorrupt,
+                format!(
+                    "read the footer of {name}: it counts {promised} rows, its row groups {rows}"
+                ),
+            ));
+        }
+        let mut chunks = self.groups.iter().flat_map(|group| &group.chunks);
+        if chunks.any(|chunk| chunk.end < chunk.start || chunk.end > size) {
+            return Err(Fault::new(
+                ErrorCode::SourceCorrupt,
+                format!("read the footer of {name}: a column lies beyond the end of the file"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The footer with the types to decode as.
+fn typed(metadata: ParquetMetaData, schema: &Schema) -> Result<ArrowReaderMetadata, ParquetError> {
+    let metadata = Arc::new(metadata);
+    let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let inferred = ArrowReaderMetadata::try_new(Arc::clone(&metadata), plain)?;
+    let int96 = if schema
+        .fields
+        .iter()
+        .any(|field| wants_nanoseconds(&field.data_type))
+    {
+        TimeUnit::Nanosecond
+    } else {
+        TimeUnit::Microsecond
+    };
+    let wanted = read_as(inferred.schema(), inferred.parquet_schema(), int96);
+    ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new().with_schema(wanted))
+}
+
+fn wants_nanoseconds(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Timestamp { unit, .. } => *unit == TimestampUnit::Nanosecond,
+        DataType::Struct(members) => members.iter().any(|it| wants_nanoseconds(&it.data_type)),
+        DataType::List(element) => wants_nanoseconds(&element.data_type),
+        DataType::Map { key, value } => {
+            wants_nanoseconds(key) || wants_nanoseconds(&value.data_type)
+        }
+        DataType::Boolean
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float32
+        | DataType::Float64
+        | DataType::Utf8
+        | DataType::Binary
+        | DataType::Date
+        | DataType::Decimal { .. } => false,
+    }
+}
+
+/// The log's name and value for the column, when the log and not the file has it. Physical names count for nothing
+/// here: a renamed column may have the physical name that is another column's name now.
+fn constant_of<'a>(planned: &Field, slice: &'a FileSlice) -> Option<&'a (String, Option<String>)> {
+    let mut constants = slice.constants.iter();
+    constants.find(|(name, _)| name == &planned.name)
+}
+
+fn constant(
+    file: &str,
+    planned: &Field,
+    text: Option<&str>,
+    target: &ArrowField,
+) -> Result<Column, Fault> {
+    let parsed = Constant::parse(text, target.data_type());
+    parsed.map(Column::Constant).map_err(|error| {
+        Fault::new(
+            ErrorCode::SourceCorrupt,
+            format!(
+                "read {file}: the table's value for column {} is no {}",
+                planned.name,
+                target.data_type()
+            ),
+        )
+        .because(&error)
+    })
+}
+
+/// Finds the column in the file and notes it among the wanted ones.
+fn from_file(
+    file: &str,
+    planned: &Field,
+    metadata: &ArrowReaderMetadata,
+    target: &ArrowField,
+    roots: &mut Vec<usize>,
+) -> Result<Column, Fault> {
+    let fields = metadata.schema().fields();
+    let found = fit::find(planned, fields).and_then(|root| Some((root, fields.get(root)?)));
+    let Some((root, column)) = found else {
+        return Ok(Column::Constant(Constant::null(target.data_type())));
+    };
+    let fit = Fit::new(column.data_type(), &planned.data_type, target.data_type());
+    let fit = fit.map_err(|reason| {
+        Fault::new(
+            ErrorCode::SourceCorrupt,
+            format!("read column {} of {file}: {reason}", planned.name),
+        )
+    })?;
+    roots.push(root);
+    Ok(Column::File(roots.len() - 1, fit))
+}
+
+/// Sorts the wanted columns as the decoder gives them; answers the new place of each.
+fn ordered(roots: &mut Vec<usize>) -> Vec<usize> {
+    let wanted = std::mem::take(roots);
+    roots.clone_from(&wanted);
+    roots.sort_unstable();
+    roots.dedup();
+    let places = wanted
+        .iter()
+        .map(|root| roots.binary_search(root).unwrap_or_default());
+    places.collect()
+}
+
+fn row_groups(metadata: &ParquetMetaData, roots: &[usize], limits: Limits) -> Vec<RowGroup> {
+    let schema = metadata.file_metadata().schema_descr();
+    let wanted: Vec<usize> = (0..schema.num_columns())
+        .filter(|leaf| {
+            roots
+                .binary_search(&schema.get_column_root_idx(*leaf))
+                .is_ok()
+        })
+        .collect();
+    let mut groups = Vec::with_capacity(metadata.num_row_groups());
+    let mut first_row = 0_u64;
+    for (index, group) in metadata.row_groups().iter().enumerate() {
+        let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+        groups.push(RowGroup {
+            index,
+            first_row,
+            rows,
+            chunks: wanted.iter().map(|leaf| chunk(group, *leaf)).collect(),
+            batch_rows: batch_rows(group, &wanted, rows, limits),
+        });
+        first_row = first_row.saturating_add(rows);
+    }
+    groups
+}
+
+fn chunk(group: &RowGroupMetaData, leaf: usize) -> Range<u64> {
+    let (start, length) = group.column(leaf).byte_range();
+    start..start.saturating_add(length)
+}
+
+/// As many rows as the footer's sizes promise to fit a batch.
+fn batch_rows(group: &RowGroupMetaData, wanted: &[usize], rows: u64, limits: Limits) -> usize {
+    let bytes: u64 = wanted
+        .iter()
+        .map(|leaf| {
+            let column = group.column(*leaf);
+            let known = column.unencoded_byte_array_data_bytes();
+            let bytes = known.unwrap_or_default().max(column.uncompressed_size());
+            u64::try_from(bytes).unwrap_or_default()
+        })
+        .sum();
+    let row_bytes = bytes.div_ceil(rows.max(1)).max(1);
+    let fitting = (limits.batch_bytes / row_bytes).max(BATCH_ROWS_MIN);
+    usize::try_from(fitting).map_or(limits.batch_rows_max, |it| it.min(limits.batch_rows_max))
+}
