@@ -14,7 +14,9 @@ mod router;
 mod routes;
 mod wire;
 
-pub use router::{ApiSettings, router};
+pub use axum::Router;
+
+pub use router::{ApiSettings, router, serve};
 
 /// Prefix of the Flow Service paths.
 pub const FLOW_SERVICE: &str = "/data/foundation/flowservice";

@@ -1,6 +1,7 @@
 //! The table of paths.
 
 use std::any::Any;
+use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +13,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use offtake_model::ErrorCode;
 use offtake_service::Service;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -52,6 +54,17 @@ pub fn router(service: Arc<Service>, settings: &ApiSettings) -> Router {
         .with_state(service);
     // A layer of the inner router would run after routing, too late to change the path.
     Router::new().fallback_service(map_request(without_trailing_slash).layer(known))
+}
+
+/// Answers requests on the listener until `until` is ready and the open ones have ended.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    until: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(until)
+        .await
 }
 
 /// Both `…/flows/` and `…/flows/{id}/` are in documented use (contract, 4).

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::Router;
+use offtake_api::Router;
 use offtake_core::delivery::Policy;
 use offtake_delivery::DeliveryService;
 use offtake_destination::FolderSinks;

@@ -8,9 +8,7 @@
 mod json;
 mod parquet;
 
-use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use ::parquet::file::reader::ChunkReader;
 use flate2::read::MultiGzDecoder;
@@ -43,13 +41,8 @@ pub enum DecodeError {
     Io(#[source] io::Error),
 }
 
-/// Decodes the file at the path.
-pub fn inspect(path: &Path, encoding: OutputEncoding) -> Result<Inspection, DecodeError> {
-    inspect_reader(File::open(path).map_err(DecodeError::Io)?, encoding)
-}
-
-/// Decodes bytes that can be read from any place.
-pub fn inspect_reader<R: ChunkReader + 'static>(
+/// Decodes a delivered file: an open one, or its bytes.
+pub fn inspect<R: ChunkReader + 'static>(
     reader: R,
     encoding: OutputEncoding,
 ) -> Result<Inspection, DecodeError> {

@@ -18,6 +18,10 @@ use crate::slice::{LogFile, PartitionColumn, Slices};
 use crate::table::{TableVersion, partition_columns};
 
 const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
+const MAPPING_FEATURE: &str = "columnMapping";
+
+/// The reader version that has column mapping without naming features.
+const MAPPING_VERSION: i64 = 2;
 
 /// What was committed after `from`, up to `to` or the latest version.
 pub(crate) fn between(
@@ -187,6 +191,11 @@ impl Shape {
         grows
     }
 
+    /// Whether the protocol heeds a column mapping mode. Without its feature the property means nothing.
+    fn maps_columns(&self) -> bool {
+        self.reader_version == MAPPING_VERSION || self.features.contains(MAPPING_FEATURE)
+    }
+
     /// Takes over schema and partitioning; false when they do more than add columns.
     fn adopt_metadata(&mut self, table: &str, metadata: &Metadata) -> Result<bool, Fault> {
         let corrupt = |what: &str| {
@@ -198,10 +207,10 @@ impl Shape {
         let logical: StructType =
             serde_json::from_str(&metadata.schema_string).map_err(|_| corrupt("a schema"))?;
         let mapping = match metadata.configuration.get(COLUMN_MAPPING) {
-            Some(Some(mode)) => {
+            Some(Some(mode)) if self.maps_columns() => {
                 ColumnMappingMode::from_str(mode).map_err(|_| corrupt("a column mapping mode"))?
             }
-            Some(None) | None => ColumnMappingMode::None,
+            Some(_) | None => ColumnMappingMode::None,
         };
         let schema = schema::convert(table, &logical, mapping)?;
         let partitions = partition_columns(table, &logical, &metadata.partition_columns, mapping)?;

@@ -88,12 +88,14 @@ fn hex(digit: u8) -> Option<u8> {
         .and_then(|value| u8::try_from(value).ok())
 }
 
-/// Whether the text starts with a URL scheme, such as `file:` or `s3:`.
+/// Whether the text starts with a URL scheme and a place, such as `file:/` or `s3://`. A colon that no slash follows
+/// belongs to a name: writers leave it in the folder of a partition column that is called `ns:day`.
 fn scheme(text: &str) -> bool {
-    let Some((name, _)) = text.split_once(':') else {
+    let Some((name, place)) = text.split_once(':') else {
         return false;
     };
-    name.starts_with(|c: char| c.is_ascii_alphabetic())
+    place.starts_with('/')
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
@@ -129,9 +131,11 @@ mod tests {
             ("c=a%20b%2520/p", Ok("c=a b%20/p")),
             ("c=%C3%A9/p", Ok("c=é/p")),
             ("t=10:00/p", Ok("t=10:00/p")),
+            ("ns:day=1/p", Ok("ns:day=1/p")),
             ("/etc/passwd", Err(Refusal::Absolute)),
             ("file:///etc/passwd", Err(Refusal::Absolute)),
             ("s3://bucket/p", Err(Refusal::Absolute)),
+            ("dbfs:/p", Err(Refusal::Absolute)),
             ("%2Fetc/passwd", Err(Refusal::Absolute)),
             ("a/%2e%2e/b", Err(Refusal::Parent)),
             ("a/%2e%2e%2fb", Err(Refusal::Parent)),

@@ -23,13 +23,20 @@ use crate::schema;
 use crate::slice::{LogFile, PartitionColumn, Slices};
 
 /// Features of tables that this build reads. Any other is refused by name.
-const READER_FEATURES: [&str; 6] = [
+///
+/// Those of variants are here because writers declare them for tables that have no such column; one that has is
+/// refused by the column's name.
+const READER_FEATURES: [&str; 10] = [
     "columnMapping",
     "deletionVectors",
     "timestampNtz",
     "timestampWithoutTimezone",
     "v2Checkpoint",
     "vacuumProtocolCheck",
+    "variantShredding",
+    "variantShredding-preview",
+    "variantType",
+    "variantType-preview",
 ];
 
 /// A table at one version.

@@ -24,6 +24,9 @@ const OWN_FIELDS: [&str; 14] = [
     "location",
 ];
 
+/// The tag that names the dataset as a table.
+const TABLE_TAG: &str = "adobe/pqs/table";
+
 /// Datasets keyed by id.
 pub(crate) fn keyed(caller: &Caller, views: Vec<DatasetView>) -> CatalogDatasets {
     views
@@ -73,6 +76,7 @@ pub(crate) fn configs(caller: &Caller, page: DatasetPage) -> ConfigsPage {
 
 fn dataset(caller: &Caller, view: DatasetView) -> CatalogDataset {
     let entity = view.dataset;
+    let extra = extra(&entity.body.name, entity.body.extra);
     CatalogDataset {
         id: None,
         name: entity.body.name,
@@ -88,12 +92,12 @@ fn dataset(caller: &Caller, view: DatasetView) -> CatalogDataset {
         state: "DRAFT".to_owned(),
         files: format!("@/dataSetFiles?dataSetId={}", entity.id),
         location: view.location,
-        extra: extra(entity.body.extra),
+        extra,
     }
 }
 
 /// What was given, without what the catalogue says itself, and with what readers index unconditionally.
-fn extra(mut given: Object) -> Object {
+fn extra(name: &str, mut given: Object) -> Object {
     for field in OWN_FIELDS {
         given.remove(field);
     }
@@ -111,5 +115,21 @@ fn extra(mut given: Object) -> Object {
     for (field, value) in defaults {
         given.entry(field).or_insert(value);
     }
+    if let Some(Value::Object(tags)) = given.get_mut("tags") {
+        tags.entry(TABLE_TAG)
+            .or_insert_with(|| json!([table_name(name)]));
+    }
     given
+}
+
+/// The name as a SQL identifier.
+fn table_name(name: &str) -> String {
+    let fit = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter.to_ascii_lowercase()
+        } else {
+            '_'
+        }
+    };
+    name.chars().map(fit).collect()
 }

@@ -48,6 +48,22 @@ async fn a_dataset_is_made_read_and_listed_keyed_by_its_id() {
 }
 
 #[tokio::test]
+async fn a_dataset_without_a_table_tag_is_read_with_one_made_of_its_name() {
+    let world = World::new().await;
+    let body = json!({
+        "name": "Web Orders-2026", "location": "lake://default/x", "tags": {"team": ["sales"]}
+    });
+    let id = world.post(DATASETS, &body).await.body[0]
+        .as_str()
+        .unwrap()
+        .replace("@/dataSets/", "");
+    let tags = json!({"team": ["sales"], "adobe/pqs/table": ["web_orders_2026"]});
+    assert_eq!(world.get(DATASETS).await.body[&id]["tags"], tags);
+    let read = world.get(&format!("{DATASETS}/{id}")).await;
+    assert_eq!(read.body[&id]["tags"], tags);
+}
+
+#[tokio::test]
 async fn a_missing_dataset_is_404_in_the_body_too() {
     let world = World::new().await;
     let answer = world

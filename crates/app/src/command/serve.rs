@@ -89,11 +89,11 @@ impl Running {
         let stop = CancellationToken::new();
         let until = stop.clone();
         let router = wired.router;
-        let server = tokio::spawn(async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(until.cancelled_owned())
-                .await
-        });
+        let server = tokio::spawn(offtake_api::serve(
+            listener,
+            router,
+            until.cancelled_owned(),
+        ));
         let (looping, until) = (wired.deliveries, stop.clone());
         let deliveries = tokio::spawn(async move { looping.run(until).await });
         Ok(Self {

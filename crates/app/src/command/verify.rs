@@ -167,7 +167,7 @@ fn check_file(path: &Path, expected: &ManifestFile, manifest: &Manifest) -> Opti
             });
         }
     }
-    match decode::inspect(path, manifest.encoding) {
+    match decode::inspect(file, manifest.encoding) {
         Ok(found) if found.rows == expected.rows => None,
         Ok(found) => Some(Problem::Rows { actual: found.rows }),
         Err(error) => Some(Problem::Undecodable {

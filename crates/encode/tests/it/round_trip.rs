@@ -11,7 +11,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use offtake_encode::decode::{DecodeError, inspect_reader};
+use offtake_encode::decode::{DecodeError, inspect};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::collection::vec;
 use proptest::option::of;
@@ -184,12 +184,9 @@ fn the_digest_is_of_the_bytes() {
 fn every_encoding_is_counted_again() {
     for encoding in [JSON, JSON_GZ, PARQUET, PARQUET_GZ] {
         let (file, _) = encode(&large(), 1, encoding);
-        assert_eq!(
-            inspect_reader(Bytes::from(file), encoding).unwrap().rows,
-            3_000
-        );
+        assert_eq!(inspect(Bytes::from(file), encoding).unwrap().rows, 3_000);
         let (file, _) = encode(&large().slice(0, 0), 1, encoding);
-        assert_eq!(inspect_reader(Bytes::from(file), encoding).unwrap().rows, 0);
+        assert_eq!(inspect(Bytes::from(file), encoding).unwrap().rows, 0);
     }
 }
 
@@ -199,7 +196,7 @@ fn a_file_cut_short_is_never_counted() {
         let (file, _) = encode(&large(), 1, encoding);
         let file = Bytes::from(file);
         for cut in [file.len() - 1, file.len() - 20, file.len() / 2, 100] {
-            let outcome = inspect_reader(file.slice(..cut), encoding);
+            let outcome = inspect(file.slice(..cut), encoding);
             assert!(
                 matches!(outcome, Err(DecodeError::Truncated { .. })),
                 "{encoding:?} cut to {cut}: {outcome:?}"
@@ -216,7 +213,7 @@ fn a_damaged_file_is_told_from_one_cut_short() {
         for byte in &mut file[middle..middle + 40] {
             *byte = 0xFF;
         }
-        let outcome = inspect_reader(Bytes::from(file), encoding);
+        let outcome = inspect(Bytes::from(file), encoding);
         assert!(
             matches!(outcome, Err(DecodeError::Corrupt { .. })),
             "{encoding:?}: {outcome:?}"

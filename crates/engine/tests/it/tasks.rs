@@ -7,7 +7,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Int32Type};
 use arrow::record_batch::RecordBatch;
 use futures_util::StreamExt;
-use offtake_encode::decode::inspect_reader;
+use offtake_encode::decode::inspect;
 use offtake_engine::{InProcessEngine, Limits};
 use offtake_model::ErrorCode;
 use offtake_ports::testing::{FaultySinks, SinkCall, Trouble};
@@ -78,7 +78,7 @@ async fn every_encoding_holds_every_row() {
             .await
             .unwrap();
         assert_eq!(sealed.rows, 2_000);
-        assert_eq!(inspect_reader(file, encoding).unwrap().rows, 2_000);
+        assert_eq!(inspect(file, encoding).unwrap().rows, 2_000);
     }
 }
 
@@ -93,7 +93,7 @@ async fn a_task_without_rows_makes_an_empty_file() {
             task.key = format!("{}{}", task.slices.len(), encoding.extension());
             let (sealed, file) = bench.run(task).await.unwrap();
             assert_eq!(sealed.rows, 0);
-            assert_eq!(inspect_reader(file, encoding).unwrap().rows, 0);
+            assert_eq!(inspect(file, encoding).unwrap().rows, 0);
         }
     }
 }

@@ -275,6 +275,35 @@ async fn turning_column_mapping_on_is_an_addition() {
 }
 
 #[tokio::test]
+async fn a_mapping_mode_without_its_feature_means_nothing() {
+    let lake = TestLake::new();
+    let mapped = json!({"name": "row_id", "type": "long", "nullable": true, "metadata": {
+        "delta.columnMapping.id": 1, "delta.columnMapping.physicalName": "col-1",
+    }});
+    let mode = json!({"delta.columnMapping.mode": "name"});
+    let features = json!(["timestampNtz"]);
+    let protocol = json!({"minReaderVersion": 3, "minWriterVersion": 7,
+        "readerFeatures": features, "writerFeatures": features});
+    let mut table = Crafted::with(&lake.path("events"), protocol.clone(), &[], &[]);
+    table.next = 0;
+    table.commit(&[
+        json!({"protocol": protocol}),
+        metadata_of("one", std::slice::from_ref(&mapped), &[], mode.clone()),
+    ]);
+    let before = lake.snapshot("events").await.unwrap().to;
+    let size = table.file("p.parquet", 0..3);
+    table.commit(&[
+        metadata_of("one", &[mapped, column("more", "string")], &[], mode),
+        add("p.parquet", size, json!({})),
+    ]);
+
+    let changes = lake.appended("events", &before).await;
+
+    assert_eq!(changes.slices.len(), 1);
+    assert_eq!(changes.schema.fields[0].physical_name, None);
+}
+
+#[tokio::test]
 async fn a_file_named_twice_is_sent_once_and_a_rewrite_of_a_file_is_a_rewrite() {
     let lake = TestLake::new();
     let mut table = Crafted::new(&lake.path("t"), &[], &[]);

@@ -271,7 +271,7 @@ async fn a_missing_table_is_not_found() {
 #[tokio::test]
 async fn unknown_features_and_types_are_refused_by_name() {
     let lake = TestLake::new();
-    for feature in ["somethingNew", "typeWidening", "variantType"] {
+    for feature in ["somethingNew", "typeWidening"] {
         let protocol = json!({
             "minReaderVersion": 3, "minWriterVersion": 7,
             "readerFeatures": [feature], "writerFeatures": [feature],
@@ -312,6 +312,26 @@ async fn unknown_features_and_types_are_refused_by_name() {
         lake.snapshot("void").await,
         ErrorCode::SourceFeatureUnsupported,
         "nothing",
+    );
+}
+
+#[tokio::test]
+async fn variants_are_refused_by_their_column_and_not_by_the_feature() {
+    let lake = TestLake::new();
+    let features = json!(["variantType", "variantShredding-preview"]);
+    let protocol = json!({
+        "minReaderVersion": 3, "minWriterVersion": 7,
+        "readerFeatures": features, "writerFeatures": features,
+    });
+    let plain = [column("id", "long")];
+    Crafted::with(&lake.path("plain"), protocol.clone(), &plain, &[]);
+    lake.snapshot("plain").await.unwrap();
+    let mixed = [column("id", "long"), column("anything", "variant")];
+    Crafted::with(&lake.path("mixed"), protocol, &mixed, &[]);
+    refused(
+        lake.snapshot("mixed").await,
+        ErrorCode::SourceFeatureUnsupported,
+        "anything",
     );
 }
 

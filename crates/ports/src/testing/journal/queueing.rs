@@ -1,6 +1,8 @@
 //! Runs, claims, leases and cancellation.
 //!
 //! The one law: whoever asks, and however often, each delivery has one holder at a time and each trigger one run.
+//!
+//! budget: one suite, read as one list of behaviours.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,0 +1,65 @@
+//! Runs commands of other programs: shown on the terminal as they go, and read for their counts.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow};
+
+/// Prints what is about to run.
+pub(crate) fn announce(command: &Command) {
+    let mut line = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    println!("\n$ {line}");
+}
+
+/// Runs the command on this terminal. True when it succeeded.
+pub(crate) fn run(command: &mut Command) -> Result<bool> {
+    announce(command);
+    let status = command
+        .status()
+        .with_context(|| format!("failed to start {}", command.get_program().display()))?;
+    Ok(status.success())
+}
+
+/// Runs the command, shows what it says, and gives the lines with counts to `read` as well.
+pub(crate) fn run_reading(command: &mut Command, mut read: impl FnMut(&str)) -> Result<ExitStatus> {
+    announce(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("failed to start {}", command.get_program().display()))?;
+    let talk = child.stderr.take().map(|pipe| thread::spawn(|| show(pipe)));
+    let said = child.stdout.take().map(show).unwrap_or_default();
+    let talked = talk.map_or_else(
+        || Ok(Vec::new()),
+        |thread| {
+            thread
+                .join()
+                .map_err(|_| anyhow!("the reader of the child's stderr died"))
+        },
+    )?;
+    for line in said.iter().chain(&talked) {
+        read(line);
+    }
+    child.wait().context("failed to wait for a child")
+}
+
+/// Copies lines to this terminal and keeps those that carry a count.
+fn show(pipe: impl Read) -> Vec<String> {
+    let mut kept = Vec::new();
+    for line in BufReader::new(pipe).split(b'\n') {
+        let Ok(bytes) = line else { break };
+        let line = String::from_utf8_lossy(&bytes);
+        // A closed terminal must not end the tests.
+        let _ = writeln!(std::io::stdout(), "{line}");
+        if line.contains(" passed") || line.contains(" failed") || line.contains(" error") {
+            kept.push(line.into_owned());
+        }
+    }
+    kept
+}

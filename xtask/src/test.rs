@@ -1,0 +1,210 @@
+//! Runs every test, in the order that finds a fault cheapest.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::check::{self, PROFILE};
+use crate::report::{Outcome, Report, Tally};
+use crate::workspace::Workspace;
+use crate::{python, step};
+
+/// What to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Also the long ones: documentation examples, and the crash matrix over every format.
+    #[arg(long)]
+    deep: bool,
+    /// Only tests whose name contains this; leaves the checks out.
+    filter: Option<String>,
+}
+
+/// How pytest ends when its filter fits no test.
+const NOTHING_COLLECTED: i32 = 5;
+
+/// Options of every cargo call here: one set of features, so that each crate is built once.
+const WHOLE: &[&str] = &["--workspace", "--features", "offtake/failpoints"];
+
+/// Runs the steps. Goes on after a failure, except when there is nothing to go on with.
+pub(crate) fn run(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
+    if options.filter.is_none() {
+        check::run(workspace, &check::Options::default(), report)?;
+    }
+    if !build(report)? {
+        return Ok(());
+    }
+    crates(options, report)?;
+    if options.deep {
+        examples(options, report)?;
+    }
+    end_to_end(workspace, options, report)
+}
+
+fn build(report: &mut Report) -> Result<bool> {
+    let begun = Instant::now();
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--profile", PROFILE, "--all-targets"]);
+    let built = step::run(command.args(WHOLE))?;
+    report.add("build", begun.elapsed(), Outcome::Work(built));
+    Ok(built)
+}
+
+fn crates(options: &Options, report: &mut Report) -> Result<()> {
+    let begun = Instant::now();
+    let mut command = Command::new(env!("CARGO"));
+    if check::has("cargo-nextest") {
+        command.args(["nextest", "run", "--no-tests", "pass", "--no-fail-fast"]);
+        command.args(["--cargo-profile", PROFILE]).args(WHOLE);
+        command.args(&options.filter);
+    } else {
+        command.args(["test", "--no-fail-fast", "--profile", PROFILE]);
+        command.args(["--lib", "--bins", "--tests"]).args(WHOLE);
+        command.arg("--").args(&options.filter);
+    }
+    let mut tally = Tally::default();
+    let status = step::run_reading(&mut command, |line| tally += counted(line))?;
+    let passed = status.success();
+    report.add("crates", begun.elapsed(), tests(passed, tally));
+    Ok(())
+}
+
+fn examples(options: &Options, report: &mut Report) -> Result<()> {
+    let begun = Instant::now();
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["test", "--doc", "--profile", PROFILE])
+        .args(WHOLE);
+    command.arg("--").args(&options.filter);
+    let mut tally = Tally::default();
+    let status = step::run_reading(&mut command, |line| tally += counted(line))?;
+    let passed = status.success();
+    report.add("documentation", begun.elapsed(), tests(passed, tally));
+    Ok(())
+}
+
+fn end_to_end(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
+    let begun = Instant::now();
+    let python = match python::prepare(workspace) {
+        Ok(python) => python,
+        Err(error) => {
+            println!("error: {error:#}");
+            report.add("python packages", begun.elapsed(), Outcome::Work(false));
+            return Ok(());
+        }
+    };
+    report.add("python packages", begun.elapsed(), Outcome::Work(true));
+
+    let begun = Instant::now();
+    let mut command = suite(workspace, options, &python);
+    let mut tally = Tally::default();
+    let status = step::run_reading(&mut command, |line| tally += counted(line))?;
+    let nothing_chosen = options.filter.is_some() && status.code() == Some(NOTHING_COLLECTED);
+    let passed = status.success() || nothing_chosen;
+    report.add("end to end", begun.elapsed(), tests(passed, tally));
+    Ok(())
+}
+
+fn suite(workspace: &Workspace, options: &Options, python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.current_dir(&workspace.root);
+    command.env(
+        "OFFTAKE_BIN",
+        workspace.target.join(PROFILE).join("offtake"),
+    );
+    command.args(["-B", "-m", "pytest", "tests/e2e", "--durations=8"]);
+    command.args(["-p", "no:cacheprovider"]);
+    if options.deep {
+        command.arg("--deep");
+    }
+    if let Some(filter) = &options.filter {
+        command.arg("-k").arg(filter);
+    }
+    command
+}
+
+/// A suite that ended badly without a failed test has failed all the same.
+fn tests(passed: bool, mut tally: Tally) -> Outcome {
+    if !passed && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    Outcome::Tests(tally)
+}
+
+/// Reads the counts off a runner's summary: nextest's, libtest's (one per binary) or pytest's.
+fn counted(line: &str) -> Tally {
+    let summary =
+        line.contains("tests run:") || line.contains("test result:") || ends_in_seconds(line);
+    if !summary {
+        return Tally::default();
+    }
+    let failed = number_before(line, "failed") + number_before(line, "timed out");
+    Tally {
+        passed: number_before(line, "passed"),
+        failed: failed + number_before(line, "error") + number_before(line, "errors"),
+    }
+}
+
+/// As pytest's does: `31 passed in 92.11s (0:01:32)`.
+fn ends_in_seconds(line: &str) -> bool {
+    let took = line
+        .rsplit_once(" in ")
+        .and_then(|(_, rest)| rest.split_whitespace().next());
+    took.and_then(|it| it.strip_suffix('s'))
+        .is_some_and(|number| number.parse::<f64>().is_ok())
+}
+
+fn number_before(line: &str, word: &str) -> u64 {
+    let clean = line.replace([',', ';', '.'], " ");
+    let words: Vec<&str> = clean.split_whitespace().collect();
+    let word: Vec<&str> = word.split_whitespace().collect();
+    words
+        .windows(word.len() + 1)
+        .filter_map(|window| window.split_first())
+        .find(|(_, rest)| *rest == word.as_slice())
+        .and_then(|(number, _)| number.parse().ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, counted};
+
+    fn check(line: &str, passed: u64, failed: u64) {
+        assert_eq!(counted(line), Tally { passed, failed }, "{line}");
+    }
+
+    #[test]
+    fn summaries_of_all_three_runners_are_read() {
+        check(
+            "     Summary [   0.515s] 120 tests run: 118 passed (1 slow), 2 failed, 3 skipped",
+            118,
+            2,
+        );
+        check(
+            "     Summary [   1.000s] 3 tests run: 1 passed, 1 failed, 1 timed out, 0 skipped",
+            1,
+            2,
+        );
+        check(
+            "test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s",
+            5,
+            1,
+        );
+        check(
+            "==== 2 failed, 31 passed, 4 deselected in 92.11s (0:01:32) ====",
+            31,
+            2,
+        );
+        check("31 passed in 92.11s", 31, 0);
+        check("==== 31 passed, 1 error in 9.11s ====", 31, 1);
+    }
+
+    #[test]
+    fn other_talk_is_not_counted() {
+        check("test a_login_that_failed ... ok", 0, 0);
+        check("checked that 3 failed logins are counted", 0, 0);
+    }
+}
