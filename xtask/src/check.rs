@@ -23,9 +23,8 @@ pub(crate) struct Options {
 
 /// Runs every check, cheapest first, going on after a failure.
 pub(crate) fn run(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
-    let cargo = env!("CARGO");
     report_check(report, "format", || {
-        step::run(Command::new(cargo).args(["fmt", "--all", "--check", "--", "-l"]))
+        step::run(step::cargo().args(["fmt", "--all", "--check", "--", "-l"]))
     })?;
     report_check(report, "layers", || {
         Ok(told("layers", &layers::violations(workspace)))
@@ -37,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, report: &mut Report)
         return Ok(());
     }
     report_check(report, "lints", || {
-        step::run(Command::new(cargo).args([
+        step::run(step::cargo().args([
             "clippy",
             "--profile",
             PROFILE,

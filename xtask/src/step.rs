@@ -1,10 +1,35 @@
 //! Runs commands of other programs: shown on the terminal as they go, and read for their counts.
 
+use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
+
+/// A call of cargo as a person would make it.
+///
+/// `cargo run`, which started us, leaves variables that describe this very crate; build scripts that watch them
+/// (ring's) would run again on every change between our calls and a person's, and all that depends on them.
+pub(crate) fn cargo() -> Command {
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(describes_crate) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn describes_crate(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_")
+        || name.starts_with("CARGO_MANIFEST_")
+        || matches!(
+            name,
+            "CARGO_BIN_NAME" | "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE"
+        )
+}
 
 /// Prints what is about to run.
 pub(crate) fn announce(command: &Command) {
@@ -62,4 +87,18 @@ fn show(pipe: impl Read) -> Vec<String> {
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::describes_crate;
+
+    #[test]
+    fn only_what_describes_this_crate_is_kept_from_cargo() {
+        assert!(describes_crate("CARGO_MANIFEST_DIR"));
+        assert!(describes_crate("CARGO_PKG_NAME"));
+        assert!(!describes_crate("CARGO_HOME"));
+        assert!(!describes_crate("CARGO_TARGET_DIR"));
+        assert!(!describes_crate("CARGO_NET_OFFLINE"));
+    }
 }

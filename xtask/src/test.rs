@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, report: &mut Report)
 
 fn build(report: &mut Report) -> Result<bool> {
     let begun = Instant::now();
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = step::cargo();
     command.args(["build", "--profile", PROFILE, "--all-targets"]);
     let built = step::run(command.args(WHOLE))?;
     report.add("build", begun.elapsed(), Outcome::Work(built));
@@ -54,7 +54,7 @@ fn build(report: &mut Report) -> Result<bool> {
 
 fn crates(options: &Options, report: &mut Report) -> Result<()> {
     let begun = Instant::now();
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = step::cargo();
     if check::has("cargo-nextest") {
         command.args(["nextest", "run", "--no-tests", "pass", "--no-fail-fast"]);
         command.args(["--cargo-profile", PROFILE]).args(WHOLE);
@@ -73,7 +73,7 @@ fn crates(options: &Options, report: &mut Report) -> Result<()> {
 
 fn examples(options: &Options, report: &mut Report) -> Result<()> {
     let begun = Instant::now();
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = step::cargo();
     command
         .args(["test", "--doc", "--profile", PROFILE])
         .args(WHOLE);

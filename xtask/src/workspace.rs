@@ -8,6 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::step;
+
 /// The repository.
 pub(crate) struct Workspace {
     /// Its folder.
@@ -63,7 +65,7 @@ struct Metadata {
 impl Workspace {
     /// Asks cargo.
     pub(crate) fn load() -> Result<Self> {
-        let output = Command::new(env!("CARGO"))
+        let output = step::cargo()
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .output()
             .context("failed to run cargo metadata")?;

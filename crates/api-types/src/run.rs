@@ -107,6 +107,9 @@ pub struct RecordSummary {
     /// Reasons of failures.
     #[serde(default)]
     pub failed_info: Vec<Info>,
+    /// What is worth knowing of a part that succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warning_info: Vec<Info>,
 }
 
 /// Rows by connection.
@@ -157,6 +160,9 @@ pub struct Info {
     pub code: String,
     /// What happened.
     pub message: String,
+    /// Rows that it concerns; only in a record summary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     /// `Error` or `Warning`.
     #[serde(rename = "type")]
     pub kind: String,

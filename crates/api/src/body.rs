@@ -13,6 +13,8 @@ use tokio::time::timeout;
 
 use crate::problem::Refusal;
 
+mod keys;
+
 /// Largest body, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -69,7 +71,21 @@ fn parse(bytes: &[u8]) -> Result<Value, Fault> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Fault::new(ErrorCode::BodyEmpty, "the request has no body"));
     }
-    serde_json::from_slice(bytes).map_err(|error| not_json(bytes, &error))
+    let value = serde_json::from_slice(bytes).map_err(|error| not_json(bytes, &error))?;
+    keys::unique(bytes).map_err(|error| repeated(&error))?;
+    Ok(value)
+}
+
+fn repeated(error: &serde_json::Error) -> Fault {
+    let (line, column) = (error.line(), error.column());
+    let text = error.to_string();
+    let reason = text
+        .rsplit_once(" at line ")
+        .map_or("", |(reason, _)| reason);
+    Fault::new(
+        ErrorCode::BodyNotJson,
+        format!("the body has {reason} at line {line}, column {column}"),
+    )
 }
 
 /// Says where the JSON breaks, and points out comments: the tutorial's own samples carry them.

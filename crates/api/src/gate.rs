@@ -115,7 +115,7 @@ fn admit<'a>(
 ) -> Result<Option<tokio::sync::SemaphorePermit<'a>>, Fault> {
     let uri = request.uri().path_and_query().map_or("", |it| it.as_str());
     if uri.len() > URI_BYTES_MAX {
-        return Err(too_large("path and query", URI_BYTES_MAX));
+        return Err(too_large("path and query", uri.len(), URI_BYTES_MAX));
     }
     let headers: usize = request
         .headers()
@@ -123,7 +123,7 @@ fn admit<'a>(
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
     if headers > HEADER_BYTES_MAX {
-        return Err(too_large("headers", HEADER_BYTES_MAX));
+        return Err(too_large("headers", headers, HEADER_BYTES_MAX));
     }
     if uri.starts_with(HEALTH) {
         return Ok(None);
@@ -161,9 +161,12 @@ fn credentials(headers: &HeaderMap) -> Credentials<'_> {
     }
 }
 
-fn too_large(what: &str, bytes: usize) -> Fault {
+fn too_large(what: &str, bytes: usize, limit: usize) -> Fault {
+    let kibibytes = limit / 1024;
     Fault::new(
         ErrorCode::BodyTooLarge,
-        format!("the request's {what} are larger than {bytes} bytes"),
+        format!(
+            "the request's {what} have {bytes} bytes; the limit for {what} is {kibibytes} KiB, whatever the body's is"
+        ),
     )
 }

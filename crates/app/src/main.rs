@@ -38,7 +38,7 @@ struct Cli {
         default_value = "offtake-data"
     )]
     data_dir: PathBuf,
-    /// Configuration file; `<data dir>/offtake.toml` when it exists.
+    /// Configuration file of a service; `<data dir>/offtake.toml` when it exists.
     #[arg(long, global = true, env = "OFFTAKE_CONFIG")]
     config: Option<PathBuf>,
     /// Print JSON instead of text.

@@ -31,8 +31,11 @@ impl Output {
     pub(crate) fn answer(self, value: &Value, text: impl FnOnce() -> String) {
         if self.json {
             Self::line(&format!("{value:#}"));
-        } else {
-            Self::line(&text());
+            return;
+        }
+        let text = text();
+        if !text.is_empty() {
+            Self::line(&text);
         }
     }
 

@@ -217,10 +217,17 @@ async fn first_tenant(store: &Store) -> Result<Tenant> {
     })
 }
 
-/// A fault with its advice, for a person at a terminal.
+/// A fault as a person at a terminal should read it: what happened, why, and what to do.
 fn told(fault: Fault) -> anyhow::Error {
-    let advice = fault.code.advice();
-    anyhow::Error::new(fault).context(advice)
+    let cause = fault
+        .cause
+        .map_or(String::new(), |cause| format!(" ({cause})"));
+    anyhow::anyhow!(
+        "{}{cause}. {} [{}]",
+        fault.message,
+        fault.code.advice(),
+        fault.code
+    )
 }
 
 /// Makes a directory that only its owner may enter.

@@ -133,7 +133,7 @@ impl Condition {
             },
             Value::Number(_) => Ok(self.compare(value, wanted)?.is_eq()),
             Value::Null => Ok(false),
-            Value::Array(_) | Value::Object(_) => Err(self.not_comparable()),
+            Value::Array(_) | Value::Object(_) => Err(self.mismatch()),
         }
     }
 
@@ -142,10 +142,11 @@ impl Condition {
             Value::Number(number) => {
                 compare_numbers(number, wanted).ok_or_else(|| self.mistyped("a number", wanted))
             }
-            Value::String(text) => Ok(text.as_str().cmp(wanted)),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                Err(self.not_comparable())
-            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => Err(self.mismatch()),
         }
     }
 
@@ -166,12 +167,12 @@ impl Condition {
         )
     }
 
-    fn not_comparable(&self) -> Fault {
+    fn mismatch(&self) -> Fault {
         Fault::new(
-            ErrorCode::FilterOperatorInvalid,
+            ErrorCode::FilterOperatorMismatch,
             format!(
-                "`property` compares {}, which this operator cannot compare",
-                self.path.join(".")
+                "`property` compares {} by an operator that does not fit the field",
+                crate::validate::quoted(&self.path.join("."))
             ),
         )
     }

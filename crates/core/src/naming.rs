@@ -20,6 +20,9 @@ pub use template::{FolderTemplate, TemplateValues};
 /// Most bytes of a key.
 pub const KEY_BYTES_MAX: usize = 1_024;
 
+/// The longest folder or file name. File systems take no more.
+const SEGMENT_BYTES_MAX: usize = 255;
+
 /// Bytes that the longest name below a target's path needs in the default layout.
 pub const NAME_BYTES_RESERVED: usize = 160;
 
@@ -78,8 +81,8 @@ pub fn normalise_path(path: &str) -> Result<String, Fault> {
     Ok(segments.join("/"))
 }
 
-/// Checks that a key is legal: composed characters (NFC), at most 1,024 bytes, no control characters, no empty, `.` or
-/// `..` segment, no leading or trailing slash.
+/// Checks that a key is legal: composed characters (NFC), at most 1,024 bytes and 255 in each segment, no control
+/// characters, no empty, `.` or `..` segment, no leading or trailing slash.
 pub fn check_key(key: &str) -> Result<(), Fault> {
     if key.len() > KEY_BYTES_MAX {
         return Err(illegal(key, "is longer than 1,024 bytes"));
@@ -92,6 +95,15 @@ pub fn check_key(key: &str) -> Result<(), Fault> {
         .any(|segment| matches!(segment, "" | "." | ".."))
     {
         return Err(illegal(key, "holds an empty, `.` or `..` segment"));
+    }
+    if key
+        .split('/')
+        .any(|segment| segment.len() > SEGMENT_BYTES_MAX)
+    {
+        return Err(illegal(
+            key,
+            "holds a folder or file name longer than 255 bytes",
+        ));
     }
     if !is_nfc(key) {
         return Err(illegal(key, "is not in Unicode normal form C"));
@@ -203,7 +215,9 @@ mod tests {
         for key in ["/a", "a/", "a//b", "a/../b", ".", "e\u{301}", "a\u{7f}"] {
             assert!(check_key(key).is_err(), "{key:?}");
         }
-        assert!(check_key(&"a".repeat(1_025)).is_err());
+        assert!(check_key(&"a".repeat(255)).is_ok());
+        assert!(check_key(&"a".repeat(256)).is_err());
+        assert!(check_key(&format!("{}a", "a/".repeat(512))).is_err());
     }
 
     #[test]

@@ -58,6 +58,10 @@ async fn pause(context: &Context) -> Duration {
         return tick;
     };
     let left = u64::try_from(wake.since(context.deps.clock.now())).unwrap_or_default();
+    if left == 0 {
+        // What is still due after a round cannot go on now; looking again at once would only spin.
+        return tick;
+    }
     Duration::from_millis(left).clamp(SLEEP_MIN.min(tick), tick)
 }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use offtake_core::delivery::DeliveryEvent;
 use offtake_model::{
     Attempt, AttemptId, AttemptTag, DeliveryRecord, ErrorCode, Fault, FileTask, SealedFile,
@@ -60,7 +61,7 @@ async fn attempt(hands: &Hands, task: FileTask) -> Result<DeliveryEvent, Fault> 
         attempt: attempt.id,
     };
     let mut events = hands.context.deps.engine.run(request.clone()).await;
-    while let Some(event) = events.next().await {
+    while let Some(event) = next(hands, &mut events).await {
         hands.pulse.moved(hands.context.deps.clock.now());
         match event {
             TaskEvent::Begun { handle } => {
@@ -85,6 +86,16 @@ async fn attempt(hands: &Hands, task: FileTask) -> Result<DeliveryEvent, Fault> 
         attempt.task,
         Fault::new(ErrorCode::WorkerLost, what),
     ))
+}
+
+/// The next event. An engine that says nothing for the time in which a delivery must move counts as silent for good:
+/// dropping its stream ends the task, and another attempt gets the slot.
+async fn next(hands: &Hands, events: &mut BoxStream<'static, TaskEvent>) -> Option<TaskEvent> {
+    let patience = hands.context.settings.progress_max;
+    tokio::time::timeout(patience, events.next())
+        .await
+        .ok()
+        .flatten()
 }
 
 /// A new attempt. Its handle says where the upload will be, so that the upload can be discarded even if nothing was

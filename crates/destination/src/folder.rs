@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 use crate::dir::{Dir, Entry, Renamed};
-use crate::fault::from_io;
+use crate::fault::{self, from_io};
 use crate::key::Key;
 use crate::mark::{self, Marking};
 use crate::probe;
@@ -130,9 +130,25 @@ impl StagedSink for FolderSink {
     }
 
     async fn discard(&self, handle: &StageHandle) -> Result<Discarded, Fault> {
-        let (key, handle) = (handle.key.clone(), handle.clone());
-        self.at(&key, "discard", move |place| place.discard(&handle))
-            .await
+        let key = Key::parse(&handle.key)?;
+        let (zone, handle) = (Arc::clone(&self.zone), handle.clone());
+        blocking(move || {
+            let failed = |error| from_io(&error, "discard", &handle.key);
+            let folder = match zone.folder(&key) {
+                // A file or link where a folder of the key should be: nothing of ours can lie below it.
+                Err(error) if fault::code(&error) == ErrorCode::DestinationConflict => {
+                    return Ok(Discarded::Gone);
+                }
+                found => found.map_err(failed)?,
+            };
+            let place = Place {
+                zone: &zone,
+                key: &key,
+                folder: folder.as_ref(),
+            };
+            place.discard(&handle).map_err(failed)
+        })
+        .await
     }
 
     async fn retract(&self, handle: &StageHandle) -> Result<(), Fault> {

@@ -18,7 +18,7 @@ pub enum Retry {
 }
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $variant:ident, $name:literal, $status:literal, $number:expr, $title:literal, $retry:ident, $advice:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $ordinal:literal, $status:literal, $number:expr, $title:literal, $retry:ident, $advice:literal;)*) => {
         /// The name of a failure that a user can meet.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorCode {
@@ -32,6 +32,11 @@ macro_rules! error_codes {
             /// The code in `SCREAMING_SNAKE`, also the name of its page.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The code's own number, for ever: it is part of run codes, which clients keep.
+            pub const fn ordinal(self) -> u16 {
+                match self { $(Self::$variant => $ordinal,)* }
             }
 
             /// The HTTP status when the failure answers a request.
@@ -65,164 +70,177 @@ macro_rules! error_codes {
 error_codes! {
     // The gateway (contract, 2.2): answered as `{"error_code","message"}`.
     /// No bearer token.
-    TokenMissing, "TOKEN_MISSING", 403, Some("403010"), "Oauth token is missing.", Permanent, "Send `Authorization: Bearer <token>`; get a token from /ims/token/v3.";
+    TokenMissing, "TOKEN_MISSING", 1000, 403, Some("403010"), "Oauth token is missing.", Permanent, "Send `Authorization: Bearer <token>`; get a token from /ims/token/v3.";
     /// Token forged, expired or revoked.
-    TokenInvalid, "TOKEN_INVALID", 401, Some("401013"), "Oauth token is not valid", Permanent, "Get a new token from /ims/token/v3.";
+    TokenInvalid, "TOKEN_INVALID", 1001, 401, Some("401013"), "Oauth token is not valid", Permanent, "Get a new token from /ims/token/v3.";
     /// No `x-api-key`.
-    ApiKeyMissing, "API_KEY_MISSING", 403, Some("403000"), "Api Key is required", Permanent, "Send the client id as `x-api-key`.";
+    ApiKeyMissing, "API_KEY_MISSING", 1002, 403, Some("403000"), "Api Key is required", Permanent, "Send the client id as `x-api-key`.";
     /// Unknown client, or not the token's.
-    ApiKeyInvalid, "API_KEY_INVALID", 403, Some("403003"), "Api Key is invalid", Permanent, "Send the client id that the token was issued to.";
+    ApiKeyInvalid, "API_KEY_INVALID", 1003, 403, Some("403003"), "Api Key is invalid", Permanent, "Send the client id that the token was issued to.";
     /// No `x-gw-ims-org-id`.
-    OrgMissing, "ORG_MISSING", 400, Some("400003"), "Missing header", Permanent, "Send the organisation's id as `x-gw-ims-org-id`.";
+    OrgMissing, "ORG_MISSING", 1004, 400, Some("400003"), "Missing header", Permanent, "Send the organisation's id as `x-gw-ims-org-id`.";
     /// The token is for another organisation.
-    OrgNotEntitled, "ORG_NOT_ENTITLED", 403, Some("403025"), "Profile is not valid", Permanent, "Use the organisation that the client belongs to.";
+    OrgNotEntitled, "ORG_NOT_ENTITLED", 1005, 403, Some("403025"), "Profile is not valid", Permanent, "Use the organisation that the client belongs to.";
     /// A token request that cannot be granted.
-    ClientAuthInvalid, "CLIENT_AUTH_INVALID", 400, None, "invalid_client", Permanent, "Check client id and secret; `offtake` prints them once, on first start.";
+    ClientAuthInvalid, "CLIENT_AUTH_INVALID", 1006, 400, None, "invalid_client", Permanent, "Check client id and secret; `offtake` prints them once, on first start.";
     /// A token request for another grant.
-    GrantTypeInvalid, "GRANT_TYPE_INVALID", 400, None, "unsupported_grant_type", Permanent, "Use grant_type=client_credentials.";
+    GrantTypeInvalid, "GRANT_TYPE_INVALID", 1007, 400, None, "unsupported_grant_type", Permanent, "Use grant_type=client_credentials.";
     /// A body without `Content-Type: application/json`.
-    ContentTypeMissing, "CONTENT_TYPE_MISSING", 400, None, "BadRequestError", Permanent, "Send `Content-Type: application/json`.";
+    ContentTypeMissing, "CONTENT_TYPE_MISSING", 1008, 400, None, "BadRequestError", Permanent, "Send `Content-Type: application/json`.";
 
     // Flow Service (contract, 3.1).
     /// No resource of that id in this sandbox.
-    ResourceNotFound, "RESOURCE_NOT_FOUND", 404, Some("1101"), "Resource not found", Permanent, "Check the id, the organisation and the sandbox.";
+    ResourceNotFound, "RESOURCE_NOT_FOUND", 1009, 404, Some("1101"), "Resource not found", Permanent, "Check the id, the organisation and the sandbox.";
     /// No such path.
-    RouteNotFound, "ROUTE_NOT_FOUND", 404, None, "Not found", Permanent, "Check the path against the API reference.";
+    RouteNotFound, "ROUTE_NOT_FOUND", 1010, 404, None, "Not found", Permanent, "Check the path against the API reference.";
     /// The path exists, the method does not.
-    MethodNotAllowed, "METHOD_NOT_ALLOWED", 405, None, "Method not allowed", Permanent, "Check the method against the API reference.";
+    MethodNotAllowed, "METHOD_NOT_ALLOWED", 1011, 405, None, "Method not allowed", Permanent, "Check the method against the API reference.";
     /// `If-Match` is missing.
-    IfMatchMissing, "IF_MATCH_MISSING", 400, Some("1403"), "Header is missing", Permanent, "Send the etag of a fresh GET as `If-Match`.";
+    IfMatchMissing, "IF_MATCH_MISSING", 1012, 400, Some("1403"), "Header is missing", Permanent, "Send the etag of a fresh GET as `If-Match`.";
     /// Stale etag.
-    VersionConflict, "VERSION_CONFLICT", 412, Some("1404"), "Version not matching", Permanent, "Read the resource again and repeat the change with its new etag.";
+    VersionConflict, "VERSION_CONFLICT", 1013, 412, Some("1404"), "Version not matching", Permanent, "Read the resource again and repeat the change with its new etag.";
     /// Empty body.
-    BodyEmpty, "BODY_EMPTY", 400, Some("1405"), "Invalid request", Permanent, "Send a JSON body.";
+    BodyEmpty, "BODY_EMPTY", 1014, 400, Some("1405"), "Invalid request", Permanent, "Send a JSON body.";
     /// The body is not JSON.
-    BodyNotJson, "BODY_NOT_JSON", 400, None, "Invalid request", Permanent, "Send plain JSON; comments and trailing commas are not part of it.";
-    /// The body is larger than the limit.
-    BodyTooLarge, "BODY_TOO_LARGE", 413, None, "Request too large", Permanent, "Send at most 1 MiB.";
+    BodyNotJson, "BODY_NOT_JSON", 1015, 400, None, "Invalid request", Permanent, "Send plain JSON; comments and trailing commas are not part of it.";
+    /// The body, the headers or the address are larger than the limit.
+    BodyTooLarge, "BODY_TOO_LARGE", 1016, 413, None, "Request too large", Permanent, "Send a body of at most 1 MiB, path and query of at most 8 KiB, headers of at most 16 KiB.";
     /// A field has the wrong type, is missing or breaks a rule.
-    FieldInvalid, "FIELD_INVALID", 400, None, "Invalid request", Permanent, "Correct the named field.";
+    FieldInvalid, "FIELD_INVALID", 1017, 400, None, "Invalid request", Permanent, "Correct the named field.";
     /// `state` on create.
-    StateNotAllowed, "STATE_NOT_ALLOWED", 400, Some("1410"), "Invalid request", Permanent, "Leave `state` out; use the action endpoint to enable or disable a flow.";
+    StateNotAllowed, "STATE_NOT_ALLOWED", 1018, 400, Some("1410"), "Invalid request", Permanent, "Leave `state` out; use the action endpoint to enable or disable a flow.";
     /// Unknown connection or flow spec.
-    SpecNotValid, "SPEC_NOT_VALID", 400, Some("1413"), "Invalid request", Permanent, "Use one of the ids listed by /connectionSpecs or /flowSpecs.";
+    SpecNotValid, "SPEC_NOT_VALID", 1019, 400, Some("1413"), "Invalid request", Permanent, "Use one of the ids listed by /connectionSpecs or /flowSpecs.";
     /// `version` of a spec is missing.
-    SpecVersionMissing, "SPEC_VERSION_MISSING", 422, None, "Unprocessable entity", Permanent, "Send `version: \"1.0\"` beside the spec id.";
+    SpecVersionMissing, "SPEC_VERSION_MISSING", 1020, 422, None, "Unprocessable entity", Permanent, "Send `version: \"1.0\"` beside the spec id.";
     /// Specs cannot be written.
-    SpecReadOnly, "SPEC_READ_ONLY", 400, Some("1426"), "Invalid request", Permanent, "Specs are part of offtake; they cannot be created or changed.";
+    SpecReadOnly, "SPEC_READ_ONLY", 1021, 400, Some("1426"), "Invalid request", Permanent, "Specs are part of offtake; they cannot be created or changed.";
     /// Unknown authentication name.
-    AuthSpecUnknown, "AUTH_SPEC_UNKNOWN", 400, Some("1415"), "Invalid request", Permanent, "Use one of the names in the connection spec's `authSpec`.";
+    AuthSpecUnknown, "AUTH_SPEC_UNKNOWN", 1022, 400, Some("1415"), "Invalid request", Permanent, "Use one of the names in the connection spec's `authSpec`.";
     /// The base, source or target connection named does not exist or does not fit.
-    ConnectionNotUsable, "CONNECTION_NOT_USABLE", 400, None, "Invalid request", Permanent, "Name an existing connection of the same spec and sandbox.";
+    ConnectionNotUsable, "CONNECTION_NOT_USABLE", 1023, 400, None, "Invalid request", Permanent, "Name an existing connection of the same spec and sandbox.";
     /// A dataset named in a request does not exist in this sandbox.
-    DatasetUnknown, "DATASET_UNKNOWN", 400, Some("2200"), "External service request error", Permanent, "List the exportable datasets and use one of their ids.";
+    DatasetUnknown, "DATASET_UNKNOWN", 1024, 400, Some("2200"), "External service request error", Permanent, "List the exportable datasets and use one of their ids.";
     /// A schedule outside the documented set.
-    ScheduleInvalid, "SCHEDULE_INVALID", 400, None, "Invalid request", Permanent, "Use hour 3, 6, 8, 9, 12 or 24, day 1, or once: day 0 with DAILY_FULL_EXPORT.";
+    ScheduleInvalid, "SCHEDULE_INVALID", 1025, 400, None, "Invalid request", Permanent, "Use hour 3, 6, 8, 9, 12 or 24, day 1, or once: day 0 with DAILY_FULL_EXPORT.";
     /// Encryption was asked for.
-    EncryptionNotAvailable, "ENCRYPTION_NOT_AVAILABLE", 422, None, "Unprocessable entity", Permanent, "Leave `encryption` out: files are delivered unencrypted by this version.";
+    EncryptionNotAvailable, "ENCRYPTION_NOT_AVAILABLE", 1026, 422, None, "Unprocessable entity", Permanent, "Leave `encryption` out: files are delivered unencrypted by this version.";
     /// A flow to a destination that this build cannot deliver to.
-    DestinationNotAvailable, "DESTINATION_NOT_AVAILABLE", 422, None, "Unprocessable entity", Permanent, "This destination is not available in this build; use the Data Landing Zone.";
+    DestinationNotAvailable, "DESTINATION_NOT_AVAILABLE", 1027, 422, None, "Unprocessable entity", Permanent, "This destination is not available in this build; use the Data Landing Zone.";
     /// A dataset location under no lake root.
-    LocationNotAllowed, "LOCATION_NOT_ALLOWED", 400, None, "Invalid request", Permanent, "Place the table below a lake root, or add a root under `[lake.roots.NAME]` in the configuration.";
+    LocationNotAllowed, "LOCATION_NOT_ALLOWED", 1028, 400, None, "Invalid request", Permanent, "Place the table below a lake root, or add a root under `[lake.roots.NAME]` in the configuration.";
     /// Unknown flow in POST /runs.
-    FlowUnknown, "FLOW_UNKNOWN", 400, Some("1430"), "Invalid request", Permanent, "Check the flow id.";
+    FlowUnknown, "FLOW_UNKNOWN", 1029, 400, Some("1430"), "Invalid request", Permanent, "Check the flow id.";
     /// Action on an unknown flow.
-    ActionFlowUnknown, "ACTION_FLOW_UNKNOWN", 400, Some("1439"), "Resource not found", Permanent, "Check the flow id.";
+    ActionFlowUnknown, "ACTION_FLOW_UNKNOWN", 1030, 400, Some("1439"), "Resource not found", Permanent, "Check the flow id.";
     /// Enable or disable when it already is.
-    ActionNotAllowed, "ACTION_NOT_ALLOWED", 400, Some("1422"), "Invalid request", Permanent, "Read the flow's state first.";
+    ActionNotAllowed, "ACTION_NOT_ALLOWED", 1031, 400, Some("1422"), "Invalid request", Permanent, "Read the flow's state first.";
     /// Unknown action.
-    ActionUnknown, "ACTION_UNKNOWN", 400, Some("1435"), "Invalid request", Permanent, "Use op=enable or op=disable.";
+    ActionUnknown, "ACTION_UNKNOWN", 1032, 400, Some("1435"), "Invalid request", Permanent, "Use op=enable or op=disable.";
     /// The flow's state does not allow a run.
-    FlowStateInvalid, "FLOW_STATE_INVALID", 400, Some("1444"), "Invalid request", Permanent, "Enable the flow first.";
+    FlowStateInvalid, "FLOW_STATE_INVALID", 1033, 400, Some("1444"), "Invalid request", Permanent, "Enable the flow first.";
     /// A resource in use cannot be deleted.
-    ResourceInUse, "RESOURCE_IN_USE", 400, Some("1447"), "Invalid request", Permanent, "Delete the flows that use it first.";
+    ResourceInUse, "RESOURCE_IN_USE", 1034, 400, Some("1447"), "Invalid request", Permanent, "Delete the flows that use it first.";
     /// Unknown field in a filter.
-    FilterFieldInvalid, "FILTER_FIELD_INVALID", 400, Some("1449"), "Invalid request", Permanent, "Filter by a field that the resource has.";
+    FilterFieldInvalid, "FILTER_FIELD_INVALID", 1035, 400, Some("1449"), "Invalid request", Permanent, "Filter by a field that the resource has.";
     /// Operator that does not exist.
-    FilterOperatorInvalid, "FILTER_OPERATOR_INVALID", 400, Some("1450"), "Invalid request", Permanent, "Use ==, !=, >, >=, < or <=.";
-    /// Filter without a value, or with one of the wrong type.
-    FilterValueInvalid, "FILTER_VALUE_INVALID", 400, Some("1452"), "Invalid request", Permanent, "Give a value of the field's type.";
+    FilterOperatorInvalid, "FILTER_OPERATOR_INVALID", 1036, 400, Some("1450"), "Invalid request", Permanent, "Use ==, !=, >, >=, < or <=.";
+    /// Filter with a value of the wrong type.
+    FilterValueInvalid, "FILTER_VALUE_INVALID", 1037, 400, Some("1452"), "Invalid request", Permanent, "Give a value of the field's type.";
+    /// A patch operation that is not supported.
+    PatchOperationInvalid, "PATCH_OPERATION_INVALID", 1070, 400, Some("1434"), "Invalid request", Permanent, "Use add, replace or remove, with a value where one is set.";
+    /// A patch path that names no field that may be changed.
+    PatchPathInvalid, "PATCH_PATH_INVALID", 1071, 400, Some("1455"), "Invalid request", Permanent, "Patch only the fields listed for the resource in the API reference.";
+    /// A sort sign other than + and -.
+    SortSignInvalid, "SORT_SIGN_INVALID", 1072, 400, Some("1432"), "Invalid request", Permanent, "Put - before a field for descending order, + or nothing for ascending.";
+    /// A field that lists cannot be sorted by.
+    SortFieldInvalid, "SORT_FIELD_INVALID", 1073, 400, Some("1433"), "Invalid request", Permanent, "Order by a field that the message names.";
+    /// An operator that takes one value was given a list.
+    FilterListInvalid, "FILTER_LIST_INVALID", 1074, 400, Some("1443"), "Invalid request", Permanent, "Give one value; only == and != take a list.";
+    /// An operator that does not fit the field.
+    FilterOperatorMismatch, "FILTER_OPERATOR_MISMATCH", 1075, 400, Some("1448"), "Invalid request", Permanent, "Compare text and true or false with == or !=.";
+    /// A filter without a value.
+    FilterValueEmpty, "FILTER_VALUE_EMPTY", 1076, 400, Some("1453"), "Invalid request", Permanent, "Give a value after the operator, or only the field to ask whether it is there.";
+    /// Runs cannot be written by clients.
+    RunReadOnly, "RUN_READ_ONLY", 1077, 400, Some("1427"), "Invalid request", Permanent, "Start a run with POST /runs; what became of it is written by offtake alone.";
+    /// A flow was to be made as a draft.
+    DraftNotAvailable, "DRAFT_NOT_AVAILABLE", 1078, 400, None, "Invalid request", Permanent, "Leave `mode=draft` out; to prepare a flow without exporting, give it a `startTime` in the future.";
     /// `limit`, `start` or a continuation token that cannot be used.
-    PageInvalid, "PAGE_INVALID", 400, None, "Invalid request", Permanent, "Use limit 1 to 100 and the continuation token of the previous page.";
+    PageInvalid, "PAGE_INVALID", 1038, 400, None, "Invalid request", Permanent, "Use limit 1 to 100 and the continuation token of the previous page.";
     /// A required query parameter is missing.
-    QueryParameterMissing, "QUERY_PARAMETER_MISSING", 400, Some("2119"), "Query parameter missing", Permanent, "Add the named parameter.";
+    QueryParameterMissing, "QUERY_PARAMETER_MISSING", 1039, 400, Some("2119"), "Query parameter missing", Permanent, "Add the named parameter.";
     /// No such sandbox.
-    SandboxNotFound, "SANDBOX_NOT_FOUND", 404, Some("2100"), "Sandbox not found", Permanent, "Check `x-sandbox-name`, or leave it out for the default sandbox.";
+    SandboxNotFound, "SANDBOX_NOT_FOUND", 1040, 404, Some("2100"), "Sandbox not found", Permanent, "Check `x-sandbox-name`, or leave it out for the default sandbox.";
     /// Too much at once.
-    ServiceBusy, "SERVICE_BUSY", 503, Some("1103"), "Service Unavailable", Transient, "Try again after a pause.";
+    ServiceBusy, "SERVICE_BUSY", 1041, 503, Some("1103"), "Service Unavailable", Transient, "Try again after a pause.";
     /// The metadata database failed.
-    StoreUnavailable, "STORE_UNAVAILABLE", 503, Some("1103"), "Service Unavailable", Transient, "Check disk space and permissions of the data directory.";
+    StoreUnavailable, "STORE_UNAVAILABLE", 1042, 503, Some("1103"), "Service Unavailable", Transient, "Check disk space and permissions of the data directory.";
     /// Something that should not be possible.
-    Internal, "INTERNAL", 500, Some("1400"), "Internal Error", Permanent, "Report this with the log lines around it.";
+    Internal, "INTERNAL", 1043, 500, Some("1400"), "Internal Error", Permanent, "Report this with the log lines around it.";
 
     // The lake.
     /// No table at the location.
-    SourceNotFound, "SOURCE_NOT_FOUND", 404, None, "Source not found", Permanent, "Check that the table exists at the dataset's location.";
+    SourceNotFound, "SOURCE_NOT_FOUND", 1044, 404, None, "Source not found", Permanent, "Check that the table exists at the dataset's location.";
     /// The dataset was deleted after the flow was made.
-    DatasetDeleted, "DATASET_DELETED", 404, None, "Dataset deleted", Permanent, "Point the flow at a source connection without this dataset.";
+    DatasetDeleted, "DATASET_DELETED", 1045, 404, None, "Dataset deleted", Permanent, "Point the flow at a source connection without this dataset.";
     /// History needed for the increment is gone.
-    SourceHistoryLost, "SOURCE_HISTORY_LOST", 409, None, "Source history lost", Permanent, "Start a full re-sync: POST /runs with params.full = true, or `offtake flows run FLOW --full`; keep table history longer than the flow's interval.";
+    SourceHistoryLost, "SOURCE_HISTORY_LOST", 1046, 409, None, "Source history lost", Permanent, "Start a full re-sync: POST /runs with params.full = true, or `offtake flows run FLOW --full`; keep table history longer than the flow's interval.";
     /// A planned file is gone.
-    SourceVanished, "SOURCE_VANISHED", 409, None, "Source file vanished", Permanent, "The table was vacuumed while it was read; the next run plans again from the same position.";
+    SourceVanished, "SOURCE_VANISHED", 1047, 409, None, "Source file vanished", Permanent, "The table was vacuumed while it was read; the next run plans again from the same position.";
     /// A planned file has other bytes now.
-    SourceChanged, "SOURCE_CHANGED", 409, None, "Source file changed", Permanent, "Something rewrites files in place; the next run plans again from the same position.";
+    SourceChanged, "SOURCE_CHANGED", 1048, 409, None, "Source file changed", Permanent, "Something rewrites files in place; the next run plans again from the same position.";
     /// A data or log file cannot be decoded.
-    SourceCorrupt, "SOURCE_CORRUPT", 422, None, "Source file corrupt", Permanent, "Restore the named file; nothing of this delivery was made visible.";
+    SourceCorrupt, "SOURCE_CORRUPT", 1049, 422, None, "Source file corrupt", Permanent, "Restore the named file; nothing of this delivery was made visible.";
     /// Rows were deleted, updated or rewritten in an incremental range.
-    SourceRewritten, "SOURCE_REWRITTEN", 409, None, "Source rewritten", Permanent, "Set `onRewrite: full` on the target connection, or start a full re-sync with params.full = true.";
+    SourceRewritten, "SOURCE_REWRITTEN", 1050, 409, None, "Source rewritten", Permanent, "Start a full re-sync: POST /runs with params.full = true, or `offtake flows run FLOW --full`; or point the flow at a target connection made with `onRewrite: full`.";
     /// The table uses a feature this build does not read.
-    SourceFeatureUnsupported, "SOURCE_FEATURE_UNSUPPORTED", 422, None, "Table feature not supported", Permanent, "The named table feature cannot be read by this build; write the table without it.";
+    SourceFeatureUnsupported, "SOURCE_FEATURE_UNSUPPORTED", 1051, 422, None, "Table feature not supported", Permanent, "The named table feature cannot be read by this build; write the table without it.";
     /// The lake does not answer.
-    SourceUnreachable, "SOURCE_UNREACHABLE", 503, None, "Source unreachable", Transient, "Check the lake root's storage and network; the delivery tries again.";
+    SourceUnreachable, "SOURCE_UNREACHABLE", 1052, 503, None, "Source unreachable", Transient, "Check the lake root's storage and network; the delivery tries again.";
     /// A path of the table's own log leaves its root.
-    SourceOutsideRoot, "SOURCE_OUTSIDE_ROOT", 422, None, "Source outside its root", Permanent, "The table refers to files outside its lake root; copy them in.";
+    SourceOutsideRoot, "SOURCE_OUTSIDE_ROOT", 1053, 422, None, "Source outside its root", Permanent, "The table refers to files outside its lake root; copy them in.";
 
     // Destinations.
     /// The destination does not answer.
-    DestinationUnreachable, "DESTINATION_UNREACHABLE", 503, None, "Destination unreachable", Transient, "Check the destination's address and network; the delivery tries again.";
+    DestinationUnreachable, "DESTINATION_UNREACHABLE", 1054, 503, None, "Destination unreachable", Transient, "Check the destination's address and network; the delivery tries again.";
     /// No room at the destination.
-    DestinationFull, "DESTINATION_FULL", 507, None, "Destination full", Transient, "Free space at the destination; the delivery tries again.";
+    DestinationFull, "DESTINATION_FULL", 1055, 507, None, "Destination full", Transient, "Free space at the destination; the delivery tries again.";
     /// Credentials refused.
-    DestinationDenied, "DESTINATION_DENIED", 403, None, "Destination denied", Credentials, "Renew the connection's credentials or rights; the delivery goes on from where it stands.";
+    DestinationDenied, "DESTINATION_DENIED", 1056, 403, None, "Destination denied", Credentials, "Renew the connection's credentials or rights; the delivery goes on from where it stands.";
     /// Something else lies at a file's final name.
-    DestinationConflict, "DESTINATION_CONFLICT", 409, None, "Destination conflict", Permanent, "Another writer put a file at our name; remove it and run again.";
+    DestinationConflict, "DESTINATION_CONFLICT", 1057, 409, None, "Destination conflict", Permanent, "Another writer put a file at our name; remove it and run again.";
     /// It cannot be told whether a file was published.
-    DestinationAmbiguous, "DESTINATION_AMBIGUOUS", 409, None, "Destination ambiguous", Permanent, "Check the named file by hand and resolve the delivery.";
+    DestinationAmbiguous, "DESTINATION_AMBIGUOUS", 1058, 409, None, "Destination ambiguous", Permanent, "Check the named file by hand; then export with a new flow, which starts from the whole dataset.";
     /// The destination answered against its protocol.
-    DestinationProtocol, "DESTINATION_PROTOCOL", 502, None, "Destination protocol", Transient, "The destination answered unexpectedly; the delivery tries again.";
+    DestinationProtocol, "DESTINATION_PROTOCOL", 1059, 502, None, "Destination protocol", Transient, "The destination answered unexpectedly; the delivery tries again.";
 
     // Deliveries.
     /// A value cannot be written in the asked format.
-    TypeNotSupported, "TYPE_NOT_SUPPORTED", 422, None, "Type not supported", Permanent, "Leave the named column out of the table or choose the other file type.";
+    TypeNotSupported, "TYPE_NOT_SUPPORTED", 1060, 422, None, "Type not supported", Permanent, "Leave the named column out of the table or choose the other file type.";
     /// Rows read and written differ.
-    RowsMismatch, "ROWS_MISMATCH", 500, None, "Row count mismatch", Permanent, "Report this; nothing of this delivery was made visible.";
+    RowsMismatch, "ROWS_MISMATCH", 1061, 500, None, "Row count mismatch", Permanent, "Report this; nothing of this delivery was made visible.";
     /// The worker process ended.
-    WorkerLost, "WORKER_LOST", 503, None, "Worker lost", Transient, "The worker process ended, often for lack of memory; the delivery tries again.";
+    WorkerLost, "WORKER_LOST", 1062, 503, None, "Worker lost", Transient, "The worker process ended, often for lack of memory; the delivery tries again.";
     /// The memory budget was used up.
-    MemoryExceeded, "MEMORY_EXCEEDED", 507, None, "Memory exceeded", Permanent, "Raise `worker.memory_max_mib` or write the table with smaller row groups.";
+    MemoryExceeded, "MEMORY_EXCEEDED", 1063, 507, None, "Memory exceeded", Permanent, "Raise `worker.memory_max_mib` or write the table with smaller row groups.";
     /// Tried too often.
-    RetriesExhausted, "RETRIES_EXHAUSTED", 503, None, "Retries exhausted", Permanent, "The next run starts from the same position; look at the cause first.";
+    RetriesExhausted, "RETRIES_EXHAUSTED", 1064, 503, None, "Retries exhausted", Permanent, "The next run starts from the same position; look at the cause first.";
     /// Cancelled by a person or by deletion of the flow.
-    Cancelled, "CANCELLED", 409, None, "Cancelled", Permanent, "Nothing of this delivery remains; the next run starts from the same position.";
+    Cancelled, "CANCELLED", 1065, 409, None, "Cancelled", Permanent, "Nothing of this delivery remains; the next run starts from the same position.";
     /// An invariant broke; a person decides.
-    Quarantined, "QUARANTINED", 500, None, "Quarantined", Permanent, "The delivery stopped because going on could lose or repeat rows; report this.";
+    Quarantined, "QUARANTINED", 1066, 500, None, "Quarantined", Permanent, "The delivery stopped because going on could lose or repeat rows; report this.";
     /// A manifest is not what offtake wrote.
-    ManifestInvalid, "MANIFEST_INVALID", 422, None, "Manifest invalid", Permanent, "Get the manifest again from the place it was delivered to; `offtake verify` reads only unchanged ones.";
+    ManifestInvalid, "MANIFEST_INVALID", 1067, 422, None, "Manifest invalid", Permanent, "Get the manifest again from the place it was delivered to; `offtake verify` reads only unchanged ones.";
     /// Skipped because another run of the flow was still waiting.
-    Overlapped, "OVERLAPPED", 409, None, "Overlapped", Permanent, "Nothing is lost: the run before it covers the same rows.";
+    Overlapped, "OVERLAPPED", 1068, 409, None, "Overlapped", Permanent, "Nothing is lost: the run before it covers the same rows.";
     /// A staged file vanished before it was published.
-    StagedLost, "STAGED_LOST", 503, None, "Staged file lost", Transient, "The file is written again.";
+    StagedLost, "STAGED_LOST", 1069, 503, None, "Staged file lost", Transient, "The file is written again.";
 }
 
 impl ErrorCode {
     /// The code's run-level form (contract, 8.4): `EXPORT-<nnnn>-<status>`.
     pub fn run_code(self) -> String {
-        let ordinal = Self::ALL
-            .iter()
-            .position(|code| *code == self)
-            .unwrap_or_default()
-            + 1000;
-        format!("EXPORT-{ordinal:04}-{}", self.status().clamp(100, 599))
+        format!("EXPORT-{:04}-{}", self.ordinal(), self.status())
     }
 }
 
@@ -287,7 +305,15 @@ impl std::error::Error for Fault {}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::ErrorCode;
+
+    #[test]
+    fn no_two_codes_share_a_number() {
+        let numbers: BTreeSet<u16> = ErrorCode::ALL.iter().map(|code| code.ordinal()).collect();
+        assert_eq!(numbers.len(), ErrorCode::ALL.len());
+    }
 
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use http::header::IF_MATCH;
 use http::{HeaderMap, StatusCode};
+use offtake_model::ErrorCode;
 use offtake_service::{FlowAction, Listing, Service};
 
 use crate::body::JsonBody;
@@ -31,8 +32,10 @@ pub(super) fn routes() -> Router<Arc<Service>> {
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    query: Pairs,
     JsonBody(body): JsonBody,
 ) -> Reply {
+    refuse_draft(&query)?;
     Ok(reply::created(service.create_flow(&caller, &body).await?))
 }
 
@@ -87,6 +90,18 @@ async fn act(
         .act_on_flow(&caller, &id, action, if_match(&headers))
         .await?;
     Ok(reply::changed(changed))
+}
+
+/// An enabled flow in place of the draft asked for would export at once.
+fn refuse_draft(query: &Pairs) -> Result<(), Refusal> {
+    let modes = query.all("mode");
+    if modes.iter().any(|mode| mode.eq_ignore_ascii_case("draft")) {
+        return Err(Refusal::new(
+            ErrorCode::DraftNotAvailable,
+            "a flow was to be made with mode=draft; drafts are not available",
+        ));
+    }
+    Ok(())
 }
 
 fn if_match(headers: &HeaderMap) -> Option<&str> {

@@ -58,7 +58,7 @@ async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pair
 /// Runs are written by the service alone (contract, 3.1: 1427).
 async fn refuse() -> Refusal {
     Refusal::new(
-        ErrorCode::MethodNotAllowed,
+        ErrorCode::RunReadOnly,
         "runs cannot be changed; POST /runs starts one",
     )
 }

@@ -13,6 +13,12 @@ use serde_json::Value;
 
 use super::object;
 
+/// Status of a run or delivery that ended well.
+const SUCCESS: &str = "success";
+
+/// Status of a run or delivery that ended badly.
+const FAILED: &str = "failed";
+
 /// A run (contract, 8.1).
 pub(crate) fn run(caller: &Caller, details: &RunDetails) -> Run {
     let run = &details.view.run;
@@ -69,7 +75,7 @@ fn metrics(details: &RunDetails) -> RunMetrics {
             status: details.status.to_owned(),
             errors: deliveries
                 .iter()
-                .filter_map(|it| reason(details, it))
+                .filter_map(|it| error(details, it))
                 .collect(),
             activity_refs: refs.collect(),
             extensions: None,
@@ -130,7 +136,8 @@ fn records(details: &RunDetails) -> RecordSummary {
             entity_summaries: targets.collect(),
         }],
         skipped_info: Vec::new(),
-        failed_info: Vec::new(),
+        failed_info: infos(details, FAILED),
+        warning_info: infos(details, SUCCESS),
     }
 }
 
@@ -166,7 +173,7 @@ fn activity(details: &RunDetails, delivery: &DeliveryView) -> Activity {
         },
         status_summary: StatusSummary {
             status: details.status_of(delivery).to_owned(),
-            errors: reason(details, delivery).into_iter().collect(),
+            errors: error(details, delivery).into_iter().collect(),
             activity_refs: Vec::new(),
             extensions: Some(extensions(delivery)),
         },
@@ -192,14 +199,33 @@ fn extensions(delivery: &DeliveryView) -> Object {
     more
 }
 
-/// Why a delivery failed, waits or was skipped.
+/// Why a delivery failed or waits. What succeeded has no errors (contract, 8.1).
+fn error(details: &RunDetails, delivery: &DeliveryView) -> Option<Info> {
+    let good = details.status_of(delivery) == SUCCESS;
+    reason(details, delivery).filter(|_| !good)
+}
+
+/// The reasons of all deliveries that ended so, with the rows that they concern.
+fn infos(details: &RunDetails, ended: &str) -> Vec<Info> {
+    let deliveries = details.view.deliveries.iter();
+    deliveries
+        .filter(|it| details.status_of(it) == ended)
+        .filter_map(|it| {
+            let count = Some(it.metrics.input_rows);
+            reason(details, it).map(|info| Info { count, ..info })
+        })
+        .collect()
+}
+
+/// What there is to say about a delivery that failed, waits or was skipped.
 fn reason(details: &RunDetails, delivery: &DeliveryView) -> Option<Info> {
     let fault = delivery.fault.as_ref()?;
-    let failed = details.status_of(delivery) == "failed";
+    let failed = details.status_of(delivery) == FAILED;
     let kind = if failed { "Error" } else { "Warning" };
     Some(Info {
         code: fault.code.run_code(),
         message: format!("dataSet:{}: {}", delivery.dataset, fault.message),
+        count: None,
         kind: kind.to_owned(),
         error_code: fault.code.name().to_owned(),
         advice: fault.code.advice().to_owned(),

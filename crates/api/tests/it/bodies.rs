@@ -139,6 +139,26 @@ async fn broken_json_is_answered_with_its_place() {
             "BODY_NOT_JSON"
         );
     }
+    for (body, text) in [
+        (
+            "{\"name\": \"x\",\n\"name\": \"y\"}",
+            "the body has the key \"name\" twice at line 2, column 6",
+        ),
+        (
+            "{\"name\": \"x\", \"params\": [{\"a at line \": 1.5, \"b\": {\"a\": null}, \"a at line \": -1}]}",
+            "the body has the key \"a at line \" twice at line 1, column 75",
+        ),
+    ] {
+        let answer = posted(&world, Some("application/json"), body).await;
+        assert_eq!(
+            (answer.status, answer.body["detail"].as_str()),
+            (400, Some(text))
+        );
+        assert_eq!(
+            answer.body["report"]["additionalContext"]["code"],
+            "BODY_NOT_JSON"
+        );
+    }
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     assert_eq!(
         posted(&world, Some("application/json"), &deep).await.status,
@@ -189,6 +209,8 @@ async fn long_paths_and_headers_are_refused() {
         .get(&format!("/flows?property=name=={}", "x".repeat(9000)))
         .await;
     assert_eq!(long.status, 413);
+    let text = long.body["detail"].as_str().unwrap();
+    assert!(text.contains("limit for path and query is 8 KiB"), "{text}");
     let mut headers = world.headers();
     headers.insert("x-more", "y".repeat(20_000));
     let path = "/data/foundation/flowservice/flows";

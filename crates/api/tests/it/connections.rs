@@ -261,6 +261,38 @@ async fn a_source_connection_with_an_unknown_dataset_is_refused_by_name() {
         .await;
 }
 
+#[tokio::test]
+async fn a_source_connection_echoes_the_base_connection_that_it_was_given() {
+    let world = World::new().await;
+    let dataset = world.dataset("orders").await;
+    let zone = world.landing_zone().await;
+    let body = |base: Value| {
+        json!({
+            "name": "s", "connectionSpec": {"id": DATA_LAKE, "version": "1.0"}, "baseConnectionId": base,
+            "params": {"datasets": [{"dataSetId": dataset}]}
+        })
+    };
+    for base in [zone.as_str(), "nobody's"] {
+        let id = world
+            .post("/sourceConnections", &body(json!(base)))
+            .await
+            .id();
+        let read = world.get(&format!("/sourceConnections/{id}")).await;
+        assert_eq!(read.item()["baseConnectionId"], base);
+        let found = world
+            .get(&format!(
+                "/sourceConnections?property=baseConnectionId=={base}"
+            ))
+            .await;
+        assert_eq!(found.ids(), [id]);
+    }
+    for wrong in [json!(7), json!([zone]), json!({"id": zone})] {
+        world
+            .refused("/sourceConnections", &body(wrong), 400, "FIELD_INVALID")
+            .await;
+    }
+}
+
 fn s3_target(base: &str) -> Value {
     json!({
         "name": "target", "baseConnectionId": base, "connectionSpec": {"id": S3, "version": "1.0"},

@@ -351,28 +351,93 @@ async fn an_illegal_patch_changes_nothing() {
     let world = World::new().await;
     let id = world.flow().await;
     let before = world.get(&format!("/flows/{id}")).await.text;
-    for operations in [
-        json!({}),
-        json!([]),
-        json!([{"op": "replace", "path": "/name", "value": ""}]),
-        json!([{"op": "remove", "path": "/name"}]),
-        json!([{"op": "replace", "path": "/name"}]),
-        json!([{"op": "move", "path": "/name", "value": "x"}]),
-        json!([{"op": "replace", "path": "/state", "value": "disabled"}]),
-        json!([{"op": "replace", "path": "/id", "value": "x"}]),
-        json!([{"op": "replace", "path": "/scheduleParams", "value": {"interval": 5}}]),
-        json!([{"op": "remove", "path": "/scheduleParams"}]),
-        json!([{"op": "replace", "path": "/name", "value": "x"}, {"op": "replace", "path": "/nowhere", "value": 1}]),
-        json!([{"op": "replace", "path": "/sourceConnectionIds", "value": ["00000000-0000-0000-0000-000000000000"]}]),
+    for (code, operations) in [
+        ("FIELD_INVALID", json!({})),
+        ("FIELD_INVALID", json!([])),
+        (
+            "FIELD_INVALID",
+            json!([{"op": "replace", "path": "/name", "value": ""}]),
+        ),
+        ("FIELD_INVALID", json!([{"op": "remove", "path": "/name"}])),
+        (
+            "PATCH_OPERATION_INVALID",
+            json!([{"op": "replace", "path": "/name"}]),
+        ),
+        (
+            "PATCH_OPERATION_INVALID",
+            json!([{"op": "move", "path": "/name", "value": "x"}]),
+        ),
+        (
+            "PATCH_OPERATION_INVALID",
+            json!([{"path": "/name", "value": "x"}]),
+        ),
+        (
+            "PATCH_OPERATION_INVALID",
+            json!([{"op": 1, "path": "/name", "value": "x"}]),
+        ),
+        ("PATCH_OPERATION_INVALID", json!(["replace"])),
+        (
+            "PATCH_PATH_INVALID",
+            json!([{"op": "replace", "path": "/state", "value": "disabled"}]),
+        ),
+        (
+            "PATCH_PATH_INVALID",
+            json!([{"op": "replace", "path": "/id", "value": "x"}]),
+        ),
+        (
+            "PATCH_PATH_INVALID",
+            json!([{"op": "replace", "path": "name", "value": "x"}]),
+        ),
+        (
+            "PATCH_PATH_INVALID",
+            json!([{"op": "replace", "value": "x"}]),
+        ),
+        (
+            "PATCH_PATH_INVALID",
+            json!([{"op": "add", "path": "/transformations/0", "value": {}}]),
+        ),
+        (
+            "PATCH_PATH_INVALID",
+            json!([{"op": "remove", "path": "/scheduleParams"}]),
+        ),
+        (
+            "PATCH_PATH_INVALID",
+            json!([{"op": "replace", "path": "/name", "value": "x"}, {"op": "replace", "path": "/nowhere", "value": 1}]),
+        ),
+        (
+            "SCHEDULE_INVALID",
+            json!([{"op": "replace", "path": "/scheduleParams", "value": {"interval": 5}}]),
+        ),
+        (
+            "CONNECTION_NOT_USABLE",
+            json!([{"op": "replace", "path": "/sourceConnectionIds", "value": ["00000000-0000-0000-0000-000000000000"]}]),
+        ),
     ] {
         let answer = patch(&world, &id, Some("*"), &operations).await;
         assert_eq!(answer.status, 400, "{operations}: {}", answer.text);
+        let context = &answer.body["report"]["additionalContext"];
+        assert_eq!(context["code"], code, "{operations}: {}", answer.text);
         assert_eq!(
             world.get(&format!("/flows/{id}")).await.text,
             before,
             "{operations}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_draft_is_refused_and_any_other_mode_is_nothing() {
+    let world = World::new().await;
+    let body = world.flow_body().await;
+    for mode in ["draft", "DRAFT", "x&mode=draft"] {
+        let path = format!("/flows?mode={mode}");
+        world
+            .refused(&path, &body, 400, "DRAFT_NOT_AVAILABLE")
+            .await;
+    }
+    let id = world.post("/flows?mode=published", &body).await.id();
+    let read = world.get(&format!("/flows/{id}")).await;
+    assert_eq!(read.item()["state"], "enabled");
 }
 
 #[tokio::test]

@@ -152,7 +152,9 @@ async fn a_bad_filter_is_refused_with_its_documented_number() {
     for (property, number) in [
         ("nonsense==1", "1449"),
         ("name~x", "1450"),
-        ("name==", "1452"),
+        ("name==", "1453"),
+        ("createdAt<=1,2", "1443"),
+        ("state>=enabled", "1448"),
         ("createdAt>=yesterday", "1452"),
     ] {
         let answer = world.get(&format!("/flows?property={property}")).await;
@@ -198,13 +200,20 @@ async fn a_list_can_be_ordered_and_walked_in_that_order() {
         assert_eq!(&pages.concat(), expected, "{order}");
         assert_eq!(pages.len(), 3, "{order}");
     }
-    for order in ["nonsense", "--name", "name desc"] {
+    for (order, number) in [
+        ("nonsense", "1433"),
+        ("name desc", "1433"),
+        ("-", "1433"),
+        ("name,", "1433"),
+        ("--name", "1432"),
+        ("*name", "1432"),
+        ("createdAt,~name", "1432"),
+    ] {
+        let answer = world.get(&format!("/connections?orderby={order}")).await;
+        let kind = format!("http://ns.adobe.com/aep/errors/FLOW-{number}-400");
         assert_eq!(
-            world
-                .get(&format!("/connections?orderby={order}"))
-                .await
-                .status,
-            400,
+            (answer.status, &answer.body["type"]),
+            (400, &json!(kind)),
             "{order}"
         );
     }

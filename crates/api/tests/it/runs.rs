@@ -169,9 +169,11 @@ async fn a_missing_run_is_not_found_and_runs_cannot_be_written() {
             format!("runs not found with id = [{id}]")
         );
     }
+    let written = world.with_body("PUT", "/runs/x", &[], "{}").await;
+    assert_eq!(written.status, 400);
     assert_eq!(
-        world.with_body("PUT", "/runs/x", &[], "{}").await.status,
-        405
+        written.body["type"],
+        "http://ns.adobe.com/aep/errors/FLOW-1427-400"
     );
 }
 
@@ -205,8 +207,15 @@ async fn runs_are_listed_newest_first_and_by_flow() {
     let skipped = world.get(&format!("/runs/{}", started[0])).await;
     let summary = &skipped.item()["metrics"]["statusSummary"];
     assert_eq!(summary["status"], "success");
-    assert_eq!(summary["errors"][0]["errorCode"], "OVERLAPPED");
-    assert_eq!(summary["errors"][0]["type"], "Warning");
+    assert_eq!(summary["errors"], json!([]));
+    assert_eq!(
+        skipped.item()["activities"][0]["statusSummary"]["errors"],
+        json!([])
+    );
+    let records = &skipped.item()["metrics"]["recordSummary"];
+    assert_eq!(records["warningInfo"][0]["errorCode"], "OVERLAPPED");
+    assert_eq!(records["warningInfo"][0]["type"], "Warning");
+    assert_eq!(records["failedInfo"], json!([]));
     let both = world
         .get(&format!(
             "/runs?property=flowId=={first_flow},{second_flow}"
@@ -266,6 +275,14 @@ async fn a_failed_run_says_why_and_what_to_do() {
     assert!(error["code"].as_str().unwrap().starts_with("EXPORT-"));
     assert!(error["message"].as_str().unwrap().contains("version 7"));
     assert!(error["advice"].as_str().unwrap().contains("params.full"));
+    assert_eq!(error.get("count"), None);
+    let records = &failed.item()["metrics"]["recordSummary"];
+    let info = &records["failedInfo"][0];
+    for field in ["code", "message", "type", "errorCode"] {
+        assert_eq!(info[field], error[field], "{field}");
+    }
+    assert_eq!(info["count"], records["failedRecordCount"]);
+    assert_eq!(records.get("warningInfo"), None);
     assert!(failed.item()["metrics"]["durationSummary"]["completedAtUTC"].is_i64());
     assert_ne!(failed.item()["etag"], processing.item()["etag"]);
     let flow = world.get(&format!("/flows/{flow}")).await;

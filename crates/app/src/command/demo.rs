@@ -49,7 +49,8 @@ pub(crate) struct Args {
     /// Compression: NONE or GZIP.
     #[arg(long, default_value = "GZIP")]
     compression: String,
-    /// Directory for everything the demo makes; replaced when an earlier demo made it.
+    /// Directory for everything the demo makes, its data directory among it (--data-dir is not used); replaced when
+    /// an earlier demo made it.
     #[arg(long, default_value = DEFAULT_DIR)]
     dir: PathBuf,
     /// Address and port of the service; port 0 takes a free one.

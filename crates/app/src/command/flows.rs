@@ -140,7 +140,7 @@ async fn all(client: &Client) -> Result<Vec<Value>> {
 }
 
 /// The id of the flow with this id or name.
-async fn find(client: &Client, wanted: &str) -> Result<String> {
+pub(crate) async fn find(client: &Client, wanted: &str) -> Result<String> {
     let text = |flow: &Value, key: &str| flow.get(key).and_then(Value::as_str).map(str::to_owned);
     let found: Vec<String> = all(client)
         .await?

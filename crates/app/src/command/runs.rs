@@ -8,31 +8,34 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::command::flows;
 use crate::output::{Output, counted_files, grouped, size};
 use crate::wire::Place;
 
 const PREFIX: &str = "/data/foundation/flowservice";
 
+/// Runs asked for at once.
+const PAGE: usize = 100;
+
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Only runs of this flow (id).
+    /// Only runs of this flow (id or name).
     flow: Option<String>,
     /// At most this many, newest first.
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    limit: u16,
 }
 
 pub(crate) async fn run(place: &Place, args: Args, output: Output) -> Result<ExitCode> {
     let client = Client::connect(&place.data_dir).await?;
-    let filter = args
-        .flow
-        .map_or(String::new(), |flow| format!("&property=flowId=={flow}"));
+    let limit = usize::from(args.limit);
+    let filter = match args.flow {
+        Some(flow) => format!("&property=flowId=={}", flows::find(&client, &flow).await?),
+        None => String::new(),
+    };
     let mut items = Vec::new();
-    let mut path = Some(format!(
-        "{PREFIX}/runs?limit={}{filter}",
-        args.limit.clamp(1, 100)
-    ));
-    while let Some(next) = path.filter(|_| items.len() < args.limit) {
+    let mut path = Some(format!("{PREFIX}/runs?limit={}{filter}", limit.min(PAGE)));
+    while let Some(next) = path.filter(|_| items.len() < limit) {
         let page = client.call(Method::GET, &next, None).await?;
         items.extend(
             page.get("items")
@@ -42,7 +45,10 @@ pub(crate) async fn run(place: &Place, args: Args, output: Output) -> Result<Exi
         );
         path = next_page(&page);
     }
-    items.truncate(args.limit);
+    items.truncate(limit);
+    if items.is_empty() {
+        output.say("No run yet.");
+    }
     output.answer(&Value::Array(items.clone()), || {
         items.iter().map(describe).collect::<Vec<_>>().join("\n")
     });
@@ -95,10 +101,14 @@ pub(crate) fn describe(run: &Value) -> String {
         .flatten()
     {
         let part = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or("-");
-        text.push_str("\n    ");
-        text.push_str(part("code"));
-        text.push_str("  ");
-        text.push_str(part("message"));
+        for (before, key) in [
+            ("\n    ", "errorCode"),
+            ("  ", "message"),
+            ("\n      ", "advice"),
+        ] {
+            text.push_str(before);
+            text.push_str(part(key));
+        }
     }
     text
 }

@@ -19,7 +19,7 @@ use crate::output::Output;
 use crate::wire::{self, FirstClient, Place};
 
 /// How long open requests and deliveries may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(25);
+const DRAIN: Duration = Duration::from_secs(28);
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -80,11 +80,12 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the HTTP server and the delivery loop.
     pub(crate) async fn start(place: &Place, config: &Config) -> Result<Self> {
-        let wired = wire::build(place, config).await?;
+        // The address comes first: a first start that can't listen must not make a client whose secret nobody saw.
         let listener = TcpListener::bind(config.server.listen)
             .await
             .with_context(|| format!("listening on {}", config.server.listen))?;
         let url = format!("http://{}", listener.local_addr()?);
+        let wired = wire::build(place, config).await?;
         keep_credentials(&place.data_dir, &url, wired.first_client.as_ref())?;
         let stop = CancellationToken::new();
         let until = stop.clone();

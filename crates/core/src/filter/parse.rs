@@ -13,6 +13,30 @@ const SEGMENTS_MAX: usize = 16;
 /// Most values of a list.
 const VALUES_MAX: usize = 1_000;
 
+/// Documented fields that hold text or a flag on every resource, by their last segment: refused with an ordering
+/// operator even where no resource shows one.
+const UNORDERED: [&str; 19] = [
+    "id",
+    "name",
+    "description",
+    "state",
+    "status",
+    "createdBy",
+    "updatedBy",
+    "createdClient",
+    "updatedClient",
+    "flowId",
+    "providerRefId",
+    "baseConnectionId",
+    "sourceConnectionIds",
+    "targetConnectionIds",
+    "isDestinationFlow",
+    "outputType",
+    "operation",
+    "timeUnit",
+    "etag",
+];
+
 const OPERATOR_SIGNS: [char; 5] = ['=', '!', '<', '>', '~'];
 
 pub(super) fn conditions<S: AsRef<str>>(properties: &[S]) -> Result<Vec<Condition>, Fault> {
@@ -42,7 +66,12 @@ fn condition(text: &str) -> Result<Condition, Fault> {
     let (operator, value) = rest.split_at(end);
     let path = path(field.trim())?;
     let test = test(text, operator, values(text, value)?)?;
-    Ok(Condition { path, test })
+    let condition = Condition { path, test };
+    let last = condition.path.last().map_or("", String::as_str);
+    match condition.test {
+        Test::Ordered(..) if UNORDERED.contains(&last) => Err(condition.mismatch()),
+        Test::Ordered(..) | Test::Exists | Test::OneOf(_) | Test::NoneOf(_) => Ok(condition),
+    }
 }
 
 fn test(text: &str, operator: &str, mut values: Vec<String>) -> Result<Test, Fault> {
@@ -65,10 +94,13 @@ fn test(text: &str, operator: &str, mut values: Vec<String>) -> Result<Test, Fau
     };
     match (values.pop(), values.is_empty()) {
         (Some(value), true) => Ok(Test::Ordered(order, value)),
-        (_, _) => Err(value_fault(format!(
-            "`property` {}: the operator {operator} takes one value only",
-            crate::validate::quoted(text)
-        ))),
+        (_, _) => Err(Fault::new(
+            ErrorCode::FilterListInvalid,
+            format!(
+                "`property` {}: the operator {operator} takes one value only",
+                crate::validate::quoted(text)
+            ),
+        )),
     }
 }
 
@@ -109,11 +141,20 @@ fn values(text: &str, list: &str) -> Result<Vec<String>, Fault> {
     for value in &mut values {
         *value = value.trim().to_owned();
     }
-    if quoted || values.iter().any(String::is_empty) {
+    if quoted {
         return Err(value_fault(format!(
-            "`property` {} has an empty or unfinished value",
+            "`property` {} has a quotation mark that is not closed",
             crate::validate::quoted(text)
         )));
+    }
+    if values.iter().any(String::is_empty) {
+        return Err(Fault::new(
+            ErrorCode::FilterValueEmpty,
+            format!(
+                "`property` {} has an empty value",
+                crate::validate::quoted(text)
+            ),
+        ));
     }
     if values.len() > VALUES_MAX {
         return Err(value_fault(format!(

@@ -6,7 +6,7 @@ use super::Filter;
 
 fn flow() -> Value {
     json!({
-        "id": "a1", "name": "Orders, daily", "state": "enabled", "createdAt": 1_790_000_000_000i64, "ratio": 1.5,
+        "id": "a1", "name": "Orders, daily", "state": "enabled", "createdAt": 1_790_000_000_000i64, "ratio": 1.5, "zone": "b",
         "sourceConnectionIds": ["s1", "s2"], "description": null,
         "inheritedAttributes": {
             "properties": {"isDestinationFlow": true},
@@ -86,15 +86,19 @@ fn refusals_carry_their_documented_code() {
         ("name=~x", ErrorCode::FilterOperatorInvalid),
         ("name===x", ErrorCode::FilterOperatorInvalid),
         ("name<>x", ErrorCode::FilterOperatorInvalid),
-        ("metrics==x", ErrorCode::FilterOperatorInvalid),
+        ("metrics==x", ErrorCode::FilterOperatorMismatch),
         (
             "inheritedAttributes.properties.isDestinationFlow>true",
-            ErrorCode::FilterOperatorInvalid,
+            ErrorCode::FilterOperatorMismatch,
         ),
-        ("name==", ErrorCode::FilterValueInvalid),
-        ("name==a,", ErrorCode::FilterValueInvalid),
+        ("state>=enabled", ErrorCode::FilterOperatorMismatch),
+        ("zone<z", ErrorCode::FilterOperatorMismatch),
+        ("name==", ErrorCode::FilterValueEmpty),
+        ("name==a,", ErrorCode::FilterValueEmpty),
+        ("name==\"\"", ErrorCode::FilterValueEmpty),
+        ("createdAt>=", ErrorCode::FilterValueEmpty),
         ("name==\"a", ErrorCode::FilterValueInvalid),
-        ("createdAt<=1,2", ErrorCode::FilterValueInvalid),
+        ("createdAt<=1,2", ErrorCode::FilterListInvalid),
         ("createdAt>=yesterday", ErrorCode::FilterValueInvalid),
         (
             "inheritedAttributes.properties.isDestinationFlow==maybe",
@@ -106,6 +110,19 @@ fn refusals_carry_their_documented_code() {
         ("a[0]==c", ErrorCode::FilterFieldInvalid),
     ] {
         assert_eq!(refusal(property), code, "{property}");
+    }
+}
+
+#[test]
+fn text_is_never_ordered_though_no_resource_is_there_to_compare() {
+    for property in [
+        "name>a",
+        "lastRunDetails.state<failed",
+        "sourceConnectionIds[]>=a",
+        "metrics.statusSummary.status<=success",
+    ] {
+        let fault = Filter::parse(&[property]).unwrap_err();
+        assert_eq!(fault.code, ErrorCode::FilterOperatorMismatch, "{property}");
     }
 }
 

@@ -126,3 +126,17 @@ async fn a_folder_at_the_final_name_is_a_conflict() {
     sink.retract(&token.handle).await.unwrap();
     assert!(bench.folder().join("a/file.json").is_dir());
 }
+
+#[tokio::test]
+async fn a_file_in_place_of_a_folder_refuses_the_upload_and_leaves_nothing_to_discard() {
+    let bench = Bench::new();
+    let token = bench.stage("a/file.json", 1, b"ours").await;
+    let mut handle = token.handle.clone();
+    handle.key = "plain/file.json".to_owned();
+    fs::write(bench.folder().join("plain"), b"theirs").unwrap();
+    let sink = bench.open().await;
+    let refused = sink.begin(&handle.key, &handle.tag).await.err().unwrap();
+    assert_eq!(refused.code, ErrorCode::DestinationConflict);
+    assert_eq!(sink.discard(&handle).await, Ok(Discarded::Gone));
+    assert_eq!(fs::read(bench.folder().join("plain")).unwrap(), b"theirs");
+}

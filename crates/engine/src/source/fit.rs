@@ -19,6 +19,8 @@ pub(crate) enum Fit {
     Same,
     /// It is converted to that type.
     Cast(DataType),
+    /// It has a type without values, and becomes nulls of that type.
+    Null(DataType),
     /// Its members are picked one by one.
     Struct(Vec<Member>, Fields),
     /// Its elements are fitted.
@@ -61,6 +63,9 @@ impl Fit {
         planned: &Planned,
         target: &DataType,
     ) -> Result<Self, String> {
+        if *found == DataType::Null {
+            return Ok(Self::Null(target.clone()));
+        }
         match (planned, found, target) {
             (Planned::Struct(members), DataType::Struct(columns), DataType::Struct(targets)) => {
                 let picked = members
@@ -111,6 +116,7 @@ impl Fit {
                 };
                 cast_with_options(column, target, &strict)
             }
+            Self::Null(target) => Ok(new_null_array(target, column.len())),
             Self::Struct(members, fields) => {
                 let found = column.as_struct();
                 let picked = members
@@ -242,6 +248,22 @@ mod tests {
         let target =
             DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
         assert!(fit(&DataType::Utf8, &utc, &target).is_err());
+    }
+
+    #[test]
+    fn a_column_without_a_type_is_null() {
+        let found: ArrayRef = Arc::new(arrow::array::NullArray::new(3));
+        for (planned, target) in [
+            (Planned::Utf8, DataType::Utf8View),
+            (
+                Planned::Struct(Vec::new()),
+                DataType::Struct(Fields::empty()),
+            ),
+        ] {
+            let fit = fit(found.data_type(), &planned, &target).unwrap();
+            let fitted = fit.apply(&found).unwrap();
+            assert_eq!((fitted.data_type(), fitted.null_count()), (&target, 3));
+        }
     }
 
     #[test]

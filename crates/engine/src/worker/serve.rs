@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use offtake_model::{ErrorCode, Fault};
 use offtake_ports::{TaskEvent, TaskRequest};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -81,7 +82,11 @@ async fn serve_messages(
         loop {
             tokio::select! {
                 event = events.recv() => {
-                    let Some(event) = event else { break };
+                    let Some(event) = event else {
+                        let fault = Fault::new(ErrorCode::Internal, "run a task: it ended without a word");
+                        frame::write(writer, &FromWorker::from(TaskEvent::Failed(fault))).await?;
+                        break;
+                    };
                     let last = matches!(event, TaskEvent::Sealed(_) | TaskEvent::Failed(_));
                     frame::write(writer, &FromWorker::from(event)).await?;
                     // The parent may send the next task as soon as it has read this.

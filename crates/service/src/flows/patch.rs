@@ -130,12 +130,18 @@ fn apply(body: &mut Object, operation: &Value) -> Result<(), Fault> {
     let value = match (op.as_str(), value) {
         ("add" | "replace", Some(value)) => Some(value.clone()),
         ("add" | "replace", None) => {
-            return Err(invalid(format!("operation {op} {path} needs a value")));
+            return Err(operation_invalid(format!(
+                "operation {op} {} needs a value",
+                validate::quoted(path)
+            )));
         }
         ("remove", _) => None,
         _ => {
-            return Err(invalid(format!(
-                "operation [{op}] is not supported; use add, replace or remove"
+            let given = operation
+                .get("op")
+                .map_or_else(|| "nothing".to_owned(), validate::shown);
+            return Err(operation_invalid(format!(
+                "`op` must be add, replace or remove, got {given}"
             )));
         }
     };
@@ -145,9 +151,8 @@ fn apply(body: &mut Object, operation: &Value) -> Result<(), Fault> {
             put(body, key, value);
             Ok(())
         }
-        "state" => Err(Fault::new(
-            ErrorCode::StateNotAllowed,
-            "`/state` cannot be patched",
+        "state" => Err(path_invalid(
+            "`/state` cannot be patched; POST …/action?op=enable or op=disable changes it",
         )),
         other => match other.strip_prefix("scheduleParams/") {
             Some(key) if !key.is_empty() && !key.contains('/') => {
@@ -156,7 +161,7 @@ fn apply(body: &mut Object, operation: &Value) -> Result<(), Fault> {
                 }
                 Ok(())
             }
-            Some(_) | None => Err(invalid(format!(
+            Some(_) | None => Err(path_invalid(format!(
                 "path {} cannot be patched; paths are {PATHS}",
                 validate::quoted(path)
             ))),
@@ -172,7 +177,7 @@ fn merge(body: &mut Object, value: Option<Value>) -> Result<(), Fault> {
             Ok(())
         }
         (_, Some(_)) => Err(invalid("`/scheduleParams` must be an object")),
-        (_, None) => Err(invalid("`/scheduleParams` cannot be removed")),
+        (_, None) => Err(path_invalid("`/scheduleParams` cannot be removed")),
     }
 }
 
@@ -181,6 +186,14 @@ fn put(object: &mut Object, key: &str, value: Option<Value>) {
         Some(value) => object.insert(key.to_owned(), value),
         None => object.remove(key),
     };
+}
+
+fn operation_invalid(message: impl Into<String>) -> Fault {
+    Fault::new(ErrorCode::PatchOperationInvalid, message)
+}
+
+fn path_invalid(message: impl Into<String>) -> Fault {
+    Fault::new(ErrorCode::PatchPathInvalid, message)
 }
 
 fn invalid(message: impl Into<String>) -> Fault {

@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use offtake_model::Fault;
+use offtake_core::validate::quoted;
+use offtake_model::{ErrorCode, Fault};
 use serde_json::Value;
 
 use super::page_invalid;
@@ -135,15 +136,28 @@ fn parse_field(text: &str) -> Result<SortField, Fault> {
         Some(name) => (name, true),
         None => (text.strip_prefix('+').unwrap_or(text), false),
     };
+    if name.starts_with(|it: char| it.is_ascii_punctuation()) {
+        return Err(Fault::new(
+            ErrorCode::SortSignInvalid,
+            format!(
+                "orderby {} has a sign that is none: one + or - may stand before a field",
+                quoted(text)
+            ),
+        ));
+    }
     SORT_FIELDS
         .into_iter()
         .find(|field| *field == name)
         .map(|name| SortField { name, descending })
         .ok_or_else(|| {
-            page_invalid(format!(
-                "orderby cannot be [{text}]; order by {} with an optional sign",
-                SORT_FIELDS.join(", ")
-            ))
+            Fault::new(
+                ErrorCode::SortFieldInvalid,
+                format!(
+                    "orderby names {}; lists can be ordered by {}",
+                    quoted(name),
+                    SORT_FIELDS.join(", ")
+                ),
+            )
         })
 }
 

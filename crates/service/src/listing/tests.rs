@@ -69,7 +69,7 @@ async fn a_filter_that_finds_little_answers_after_a_bounded_scan_and_goes_on_fro
 async fn a_count_or_an_order_over_too_many_rows_is_refused_not_guessed() {
     let count = ListParams {
         count: Some("true".to_owned()),
-        ..filtered("name>=0")
+        ..filtered("createdAt>=0")
     };
     let order = ListParams {
         order_by: Some("name".to_owned()),

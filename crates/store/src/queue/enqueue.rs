@@ -162,7 +162,7 @@ async fn insert_delivery(
     Ok(())
 }
 
-/// The run that waits to deliver the same rows. Only kinds that move the cursor stand in for one another, and
+/// The run that waits to deliver the same rows to the same place in the same form. Only kinds that move the cursor stand in for one another, and
 /// nothing stands in for a full re-sync.
 async fn covered_by(
     db: &mut SqliteConnection,
@@ -176,10 +176,13 @@ async fn covered_by(
         "SELECT d.run_id FROM delivery d JOIN run r ON r.id = d.run_id
          WHERE d.flow_id = ? AND d.dataset_id = ? AND d.completed_at IS NULL AND d.state = 'queued'
            AND r.kind IN ('scheduled', 'now')
+           AND json_remove(r.spec, '$.value.datasets', '$.value.sourceConnection')
+             = json_remove(?, '$.value.datasets', '$.value.sourceConnection')
          ORDER BY d.n LIMIT 1",
     )
     .bind(run.flow.to_string())
     .bind(dataset.as_str())
+    .bind(to_json(&run.spec, "run spec")?)
     .fetch_optional(db)
     .await
     .attempting(format_args!(

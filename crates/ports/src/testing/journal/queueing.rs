@@ -166,6 +166,21 @@ async fn waiting_occurrences_coalesce(place: Place<'_>) {
     );
     let lease = world.claim().await.unwrap();
     assert_eq!(world.load(&lease).await.run, first);
+    let mut edited = run_of(flow, RunKind::Scheduled, "sched:4", &DATASETS[1..]);
+    edited.spec.path = "elsewhere".to_owned();
+    assert_eq!(world.enqueue(&edited).await, Enqueued::Inserted);
+    let view = world
+        .store
+        .runs
+        .get(&tenant(), edited.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        view.deliveries[0].state,
+        DeliveryState::Queued,
+        "what waits goes to another place"
+    );
     let third = run_of(flow, RunKind::Scheduled, "sched:3", &DATASETS[..1]);
     assert_eq!(world.enqueue(&third).await, Enqueued::Inserted);
     let view = world
