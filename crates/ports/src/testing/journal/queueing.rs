@@ -167,7 +167,7 @@ async fn waiting_occurrences_coalesce(place: Place<'_>) {
     let lease = world.claim().await.unwrap();
     assert_eq!(world.load(&lease).await.run, first);
     let mut edited = run_of(flow, RunKind::Scheduled, "sched:4", &DATASETS[1..]);
-    edited.spec.path = "elsewhere".to_owned();
+    "elsewhere".clone_into(&mut edited.spec.path);
     assert_eq!(world.enqueue(&edited).await, Enqueued::Inserted);
     let view = world
         .store
