@@ -95,7 +95,10 @@ class Maker:
             made[name] = self.each(lambda element=element: self.list(element), pa.list_(kind))
         leaf = pa.struct([("x", pa.list_(STRUCT))])
         deep = pa.list_(pa.map_(pa.string(), pa.list_(leaf)))
-        leaves = lambda: self.list(lambda: {"x": self.list(self.struct)})  # noqa: E731
+
+        def leaves() -> Any:
+            return self.list(lambda: {"x": self.list(self.struct)})
+
         made["deep"] = self.each(lambda: self.list(lambda: self.map(TEXTS, leaves)), deep)
         return made
 

@@ -29,9 +29,10 @@ impl Constant {
                     safe: false,
                     ..CastOptions::default()
                 };
-                let text = match target {
-                    DataType::Decimal128(_, _) => plain(text),
-                    _ => Cow::Borrowed(text),
+                let text = if matches!(target, DataType::Decimal128(_, _)) {
+                    plain(text)
+                } else {
+                    Cow::Borrowed(text)
                 };
                 let text: ArrayRef = Arc::new(StringArray::from(vec![text.as_ref()]));
                 cast_with_options(&text, target, &strict)?
