@@ -12,6 +12,7 @@ mod query;
 mod reply;
 mod router;
 mod routes;
+mod search;
 mod wire;
 
 pub use axum::Router;

@@ -57,6 +57,7 @@ impl Pairs {
             count: self.owned("count"),
             token: self.owned("continuationToken"),
             properties: self.all("property"),
+            search: false,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
+use http::HeaderMap;
+use http::header::IF_MATCH;
 use offtake_service::Service;
 
 mod catalog;
@@ -37,4 +39,11 @@ pub(crate) fn of_anybody() -> Router<Arc<Service>> {
 /// A path below the Flow Service's prefix.
 fn flow_service(path: &str) -> String {
     format!("{}{path}", crate::FLOW_SERVICE)
+}
+
+/// The version of the entity that the caller has seen, when it says so.
+fn if_match(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(IF_MATCH)
+        .map(|value| value.to_str().unwrap_or_default())
 }

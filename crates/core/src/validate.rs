@@ -12,7 +12,7 @@ mod flow;
 mod source;
 mod target;
 
-pub use body::{quoted, shown};
+pub use body::{description, name, quoted, shown};
 pub use connection::{AuthDraft, ConnectionDraft, MASK, connection};
 pub use dataset::{DatasetDraft, dataset};
 pub use flow::{FlowDraft, check_flow_target, flow};

@@ -136,7 +136,7 @@ error_codes! {
     /// Enable or disable when it already is.
     ActionNotAllowed, "ACTION_NOT_ALLOWED", 1031, 400, Some("1422"), "Invalid request", Permanent, "Read the flow's state first.";
     /// Unknown action.
-    ActionUnknown, "ACTION_UNKNOWN", 1032, 400, Some("1435"), "Invalid request", Permanent, "Use op=enable or op=disable.";
+    ActionUnknown, "ACTION_UNKNOWN", 1032, 400, Some("1435"), "Invalid request", Permanent, "Use op=enable, op=disable or op=publish.";
     /// The flow's state does not allow a run.
     FlowStateInvalid, "FLOW_STATE_INVALID", 1033, 400, Some("1444"), "Invalid request", Permanent, "Enable the flow first.";
     /// A resource in use cannot be deleted.
@@ -163,8 +163,6 @@ error_codes! {
     FilterValueEmpty, "FILTER_VALUE_EMPTY", 1076, 400, Some("1453"), "Invalid request", Permanent, "Give a value after the operator, or only the field to ask whether it is there.";
     /// Runs cannot be written by clients.
     RunReadOnly, "RUN_READ_ONLY", 1077, 400, Some("1427"), "Invalid request", Permanent, "Start a run with POST /runs; what became of it is written by offtake alone.";
-    /// A flow was to be made as a draft.
-    DraftNotAvailable, "DRAFT_NOT_AVAILABLE", 1078, 400, None, "Invalid request", Permanent, "Leave `mode=draft` out; to prepare a flow without exporting, give it a `startTime` in the future.";
     /// `limit`, `start` or a continuation token that cannot be used.
     PageInvalid, "PAGE_INVALID", 1038, 400, None, "Invalid request", Permanent, "Use limit 1 to 100 and the continuation token of the previous page.";
     /// A required query parameter is missing.
@@ -177,6 +175,12 @@ error_codes! {
     StoreUnavailable, "STORE_UNAVAILABLE", 1042, 503, Some("1103"), "Service Unavailable", Transient, "Check disk space and permissions of the data directory.";
     /// Something that should not be possible.
     Internal, "INTERNAL", 1043, 500, Some("1400"), "Internal Error", Permanent, "Report this with the log lines around it.";
+
+    // Edits and deletions.
+    /// A base connection that flows use cannot be deleted.
+    ConnectionInUse, "CONNECTION_IN_USE", 1210, 400, Some("1418"), "Invalid request", Permanent, "Delete the flows that use the connection first.";
+    /// The platform of a connection cannot be changed.
+    ConnectionSpecFixed, "CONNECTION_SPEC_FIXED", 1211, 400, Some("1414"), "Invalid request", Permanent, "Make a new connection of the other spec.";
 
     // The lake.
     /// No table at the location.

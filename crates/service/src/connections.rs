@@ -1,10 +1,14 @@
 //! Base connections: credentials for one destination platform (contract, 4.7).
 //!
-//! The one law: secret parameters are sealed before anything is stored, and nothing here reads them back.
+//! Edits are in [`patch`].
+//!
+//! The one law: secret parameters are sealed before anything is stored, and no view shows them.
 
 use offtake_core::{calendar, validate};
 use offtake_model::resource::{Auth, Connection};
-use offtake_model::{Fault, Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision};
+use offtake_model::{
+    ErrorCode, Fault, Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
+};
 use offtake_ports::{Page, PageRequest};
 use secrecy::SecretString;
 use serde::Serialize;
@@ -14,6 +18,8 @@ use crate::entity::{self, Entity};
 use crate::identity::Caller;
 use crate::listing::{Listed, Listing};
 use crate::service::{Changed, Service};
+
+mod patch;
 
 /// A base connection.
 pub type ConnectionView = Entity<Connection>;
@@ -47,6 +53,17 @@ impl Service {
     /// The base connection of that id.
     pub async fn connection(&self, caller: &Caller, id: &str) -> Result<ConnectionView, Fault> {
         entity::connection(self.must_find(caller, ResourceKind::Connection, id).await?)
+    }
+
+    /// Deletes a base connection that no flow uses.
+    pub async fn delete_connection(&self, caller: &Caller, id: &str) -> Result<(), Fault> {
+        self.delete_unused(
+            caller,
+            ResourceKind::Connection,
+            id,
+            ErrorCode::ConnectionInUse,
+        )
+        .await
     }
 
     /// A list of base connections.

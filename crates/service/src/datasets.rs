@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
-use crate::listing::{page_invalid, parse_limit};
+use crate::listing::{PAGE_ITEMS_MAX, page_invalid, parse_limit};
 use crate::service::{Changed, Service, not_found};
 
 /// Most datasets looked at for one answer.
@@ -192,7 +192,7 @@ fn offsets(start: Option<&str>, limit: Option<&str>) -> Result<(u64, u32), Fault
     let start = text
         .parse()
         .map_err(|_| page_invalid(format!("start must be a whole number from 0, not [{text}]")))?;
-    Ok((start, parse_limit(limit)?))
+    Ok((start, parse_limit(limit, PAGE_ITEMS_MAX)?))
 }
 
 fn required(name: &str, given: Option<&str>, expected: &str) -> Result<(), Fault> {

@@ -9,7 +9,7 @@ use offtake_model::{
     DestinationKind, ErrorCode, ExportSpec, Fault, FlowId, Millis, Resource, ResourceBody,
     ResourceId, ResourceKind, Revision, Schedule,
 };
-use offtake_ports::{Page, PageRequest, Replaced};
+use offtake_ports::{Page, PageRequest};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -56,6 +56,17 @@ pub enum FlowAction {
     Enable,
     /// Stop it from being due.
     Disable,
+    /// Turn a draft into a flow.
+    Publish,
+}
+
+/// How a flow begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowStart {
+    /// Enabled, with everything its runs need checked.
+    Enabled,
+    /// As a draft: it runs, and is checked, only once it is published.
+    Draft,
 }
 
 impl FlowAction {
@@ -70,9 +81,10 @@ impl FlowAction {
         match op.to_ascii_lowercase().as_str() {
             "enable" => Ok(Self::Enable),
             "disable" => Ok(Self::Disable),
+            "publish" => Ok(Self::Publish),
             _ => Err(Fault::new(
                 ErrorCode::ActionUnknown,
-                format!("op must be enable or disable, not [{op}]"),
+                format!("op must be enable, disable or publish, not [{op}]"),
             )),
         }
     }
@@ -81,35 +93,58 @@ impl FlowAction {
         match self {
             Self::Enable => "enable",
             Self::Disable => "disable",
+            Self::Publish => "publish",
+        }
+    }
+
+    /// The state that a flow must be in.
+    const fn comes_from(self) -> FlowState {
+        match self {
+            Self::Enable => FlowState::Disabled,
+            Self::Disable => FlowState::Enabled,
+            Self::Publish => FlowState::Draft,
         }
     }
 
     const fn leads_to(self) -> FlowState {
         match self {
-            Self::Enable => FlowState::Enabled,
+            Self::Enable | Self::Publish => FlowState::Enabled,
             Self::Disable => FlowState::Disabled,
         }
     }
 }
 
 impl Service {
-    /// Makes a flow, enabled. It is due at once when its start has passed.
-    pub async fn create_flow(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
+    /// Makes a flow. One that begins enabled is due at once when its start has passed.
+    pub async fn create_flow(
+        &self,
+        caller: &Caller,
+        body: &Value,
+        start: FlowStart,
+    ) -> Result<Changed, Fault> {
         let draft = validate::flow(body)?;
         let now = self.clock.now();
+        let (state, enabled_at, next_due_at) = match start {
+            FlowStart::Enabled => (
+                FlowState::Enabled,
+                Some(now),
+                due_at_once(&draft.schedule.schedule, now),
+            ),
+            FlowStart::Draft => (FlowState::Draft, None, None),
+        };
         let flow = Flow {
             name: draft.name,
             description: draft.description,
             spec: draft.spec,
             source_connection_ids: vec![draft.source_connection_id],
             target_connection_ids: vec![draft.target_connection_id],
-            next_due_at: due_at_once(&draft.schedule.schedule, now),
+            next_due_at,
             schedule: draft.schedule.schedule,
             schedule_params: draft.schedule.echo,
             transformations: draft.transformations,
-            state: FlowState::Enabled,
+            state,
             generation: 1,
-            enabled_at: Some(now),
+            enabled_at,
             last_operation: LastOperation {
                 operation: "create".to_owned(),
                 at: now,
@@ -123,7 +158,9 @@ impl Service {
             audit: Self::audit(caller, now),
             body: ResourceBody::Flow(Box::new(flow)),
         };
-        self.checked_spec(caller, &resource).await?;
+        if start == FlowStart::Enabled {
+            self.checked_spec(caller, &resource).await?;
+        }
         self.resources.insert(&resource).await?;
         self.nudge();
         Ok(Changed::of(&resource))
@@ -155,7 +192,7 @@ impl Service {
         listing.answer(fetch, render).await
     }
 
-    /// Enables or disables a flow. `if_match` is honoured when it is sent.
+    /// Enables, disables or publishes a flow. `if_match` is honoured when it is sent.
     pub async fn act_on_flow(
         &self,
         caller: &Caller,
@@ -178,10 +215,12 @@ impl Service {
         let mut flow = entity::flow(before.clone())?.body;
         apply(&mut flow, action, id, now)?;
         after.body = ResourceBody::Flow(Box::new(flow));
-        if action == FlowAction::Enable {
+        if action.leads_to() == FlowState::Enabled {
             self.checked_spec(caller, &after).await?;
         }
-        self.replace_flow(&before, &after).await
+        let changed = self.replace(&before, &after).await?;
+        self.nudge();
+        Ok(changed)
     }
 
     /// Deletes a flow. Unfinished deliveries are asked to cancel.
@@ -191,16 +230,6 @@ impl Service {
             .delete(&caller.tenant, ResourceKind::Flow, &found.id)
             .await
             .map(drop)
-    }
-
-    async fn replace_flow(&self, before: &Resource, after: &Resource) -> Result<Changed, Fault> {
-        match self.resources.replace(after, before.revision).await? {
-            Replaced::Done => {
-                self.nudge();
-                Ok(Changed::of(after))
-            }
-            Replaced::Conflict => Err(etag::conflict(&etag::etag(before), "changed meanwhile")),
-        }
     }
 
     /// What the flow's runs would freeze, with everything that would keep them from working refused.
@@ -311,18 +340,17 @@ fn due_at_once(schedule: &Schedule, now: Millis) -> Option<Millis> {
 }
 
 fn apply(flow: &mut Flow, action: FlowAction, id: &str, now: Millis) -> Result<(), Fault> {
-    let state = action.leads_to();
-    if flow.state == state {
+    if flow.state != action.comes_from() {
         return Err(Fault::new(
             ErrorCode::ActionNotAllowed,
             format!(
                 "action {} is not allowed: flow [{id}] is {}",
                 action.name(),
-                state.name()
+                flow.state.name()
             ),
         ));
     }
-    flow.state = state;
+    flow.state = action.leads_to();
     flow.generation = flow.generation.saturating_add(1);
     flow.last_operation = LastOperation {
         operation: action.name().to_owned(),
@@ -330,7 +358,7 @@ fn apply(flow: &mut Flow, action: FlowAction, id: &str, now: Millis) -> Result<(
         ops: Value::Array(Vec::new()),
     };
     match action {
-        FlowAction::Enable => {
+        FlowAction::Enable | FlowAction::Publish => {
             flow.enabled_at = Some(now);
             flow.next_due_at = due_at_once(&flow.schedule, now);
         }

@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use cursor::Cursor;
-pub(crate) use params::parse_limit;
-use params::{PAGE_ITEMS_MAX, SortField, compare_values, fields, parse_flag, parse_order};
+pub(crate) use params::{PAGE_ITEMS_MAX, parse_limit};
+use params::{SEARCH_ITEMS_MAX, SortField, compare_values, fields, parse_flag, parse_order};
 
 mod cursor;
 mod params;
@@ -43,6 +43,8 @@ pub struct ListParams {
     pub token: Option<String>,
     /// Every `property`.
     pub properties: Vec<String>,
+    /// Whether they are of a search, whose pages may be larger.
+    pub search: bool,
 }
 
 /// A parsed list request.
@@ -89,7 +91,7 @@ impl Listing {
         let filter = Filter::parse(&cursor.p)?;
         filter.check_fields(fields(collection))?;
         Ok(Self {
-            limit: parse_limit(params.limit.as_deref())? as usize,
+            limit: parse_limit(params.limit.as_deref(), most(params.search))? as usize,
             count: parse_flag(params.count.as_deref())?,
             order: parse_order(cursor.o.as_deref())?,
             filter,
@@ -257,7 +259,7 @@ impl Listing {
             return scan_request(after);
         }
         PageRequest {
-            limit: u32::try_from(self.limit).unwrap_or(PAGE_ITEMS_MAX),
+            limit: u32::try_from(self.limit).unwrap_or(SEARCH_ITEMS_MAX),
             after,
             offset: 0,
         }
@@ -299,6 +301,14 @@ impl Listing {
             k: key,
             ..self.cursor.clone()
         }
+    }
+}
+
+const fn most(search: bool) -> u32 {
+    if search {
+        SEARCH_ITEMS_MAX
+    } else {
+        PAGE_ITEMS_MAX
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use offtake_model::resource::Audit;
 use offtake_model::{ErrorCode, Fault, Millis, Resource, ResourceId, ResourceKind, Revision};
 use offtake_ports::{
-    Catalog, Clock, DeliveryQueue, IdentityStore, Ids, LakeRoots, Page, PageRequest, ResourceStore,
-    RunLog, Secrets,
+    Catalog, Clock, DeliveryQueue, IdentityStore, Ids, LakeRoots, Page, PageRequest, Replaced,
+    ResourceStore, RunLog, Secrets,
 };
 use uuid::Uuid;
 
@@ -132,6 +132,18 @@ impl Service {
         after
     }
 
+    /// Stores the changed resource, unless somebody else changed it since it was read.
+    pub(crate) async fn replace(
+        &self,
+        before: &Resource,
+        after: &Resource,
+    ) -> Result<Changed, Fault> {
+        match self.resources.replace(after, before.revision).await? {
+            Replaced::Done => Ok(Changed::of(after)),
+            Replaced::Conflict => Err(etag::conflict(&etag::etag(before), "changed meanwhile")),
+        }
+    }
+
     pub(crate) async fn find(
         &self,
         caller: &Caller,
@@ -173,6 +185,34 @@ impl Service {
     ) -> Result<Resource, Fault> {
         let found = self.find(caller, kind, id).await?;
         found.ok_or_else(|| not_found(kind.collection(), id))
+    }
+}
+
+impl Service {
+    /// Deletes a connection, unless flows use it.
+    pub(crate) async fn delete_unused(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: &str,
+        in_use: ErrorCode,
+    ) -> Result<(), Fault> {
+        let found = self.must_find(caller, kind, id).await?;
+        let users = self
+            .resources
+            .flows_using(&caller.tenant, kind, &found.id)
+            .await?;
+        if let Some(first) = users.first() {
+            let (collection, count) = (kind.collection(), users.len());
+            return Err(Fault::new(
+                in_use,
+                format!("{collection} [{id}] is used by {count} flow(s), the newest is [{first}]"),
+            ));
+        }
+        self.resources
+            .delete(&caller.tenant, kind, &found.id)
+            .await
+            .map(drop)
     }
 }
 

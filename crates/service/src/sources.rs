@@ -16,6 +16,8 @@ use crate::inherit::{ConnectionHead, Heads};
 use crate::listing::{Listed, Listing, Placed};
 use crate::service::{Changed, Service};
 
+mod patch;
+
 /// A source connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceView {
@@ -72,6 +74,12 @@ impl Service {
     pub async fn source(&self, caller: &Caller, id: &str) -> Result<SourceView, Fault> {
         let found = self.must_find(caller, ResourceKind::Source, id).await?;
         source_view(&mut Heads::new(self, caller), found).await
+    }
+
+    /// Deletes a source connection that no flow uses.
+    pub async fn delete_source(&self, caller: &Caller, id: &str) -> Result<(), Fault> {
+        self.delete_unused(caller, ResourceKind::Source, id, ErrorCode::ResourceInUse)
+            .await
     }
 
     /// A list of source connections.

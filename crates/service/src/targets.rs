@@ -16,6 +16,8 @@ use crate::inherit::{ConnectionHead, Heads};
 use crate::listing::{Listed, Listing, Placed};
 use crate::service::{Changed, Service};
 
+mod patch;
+
 /// A target connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetView {
@@ -67,6 +69,12 @@ impl Service {
     pub async fn target(&self, caller: &Caller, id: &str) -> Result<TargetView, Fault> {
         let found = self.must_find(caller, ResourceKind::Target, id).await?;
         target_view(&mut Heads::new(self, caller), found).await
+    }
+
+    /// Deletes a target connection that no flow uses.
+    pub async fn delete_target(&self, caller: &Caller, id: &str) -> Result<(), Fault> {
+        self.delete_unused(caller, ResourceKind::Target, id, ErrorCode::ResourceInUse)
+            .await
     }
 
     /// A list of target connections.

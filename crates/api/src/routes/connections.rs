@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::get;
+use axum::routing::{get, post};
+use http::{HeaderMap, StatusCode};
 use offtake_service::{Listing, Service};
 
 use crate::body::JsonBody;
 use crate::gate::Who;
+use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::flow_service;
+use crate::routes::{flow_service, if_match};
+use crate::search::Search;
 use crate::wire;
 
 const COLLECTION: &str = "connections";
@@ -19,7 +22,11 @@ const COLLECTION: &str = "connections";
 pub(super) fn routes() -> Router<Arc<Service>> {
     Router::new()
         .route(&flow_service("/connections"), get(list).post(create))
-        .route(&flow_service("/connections/{id}"), get(read))
+        .route(&flow_service("/connections/search"), post(search))
+        .route(
+            &flow_service("/connections/{id}"),
+            get(read).patch(patch).delete(delete),
+        )
 }
 
 async fn create(
@@ -52,4 +59,42 @@ async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pair
         })
         .await?;
     Ok(reply::listed(COLLECTION, listed))
+}
+
+async fn search(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    query: Pairs,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    let search = Search::parse(&body, &query)?;
+    let listing = Listing::parse(COLLECTION, &search.params)?;
+    let listed = service
+        .list_connections(&caller, &listing, |view| {
+            wire::connection::connection(&caller, view)
+        })
+        .await?;
+    Ok(reply::listed(COLLECTION, search.project(listed)?))
+}
+
+async fn patch(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    let changed = service
+        .patch_connection(&caller, &id, if_match(&headers), &body)
+        .await?;
+    Ok(reply::changed(changed))
+}
+
+async fn delete(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    service.delete_connection(&caller, &id).await?;
+    Ok(StatusCode::ACCEPTED)
 }

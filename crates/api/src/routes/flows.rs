@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
-use http::header::IF_MATCH;
 use http::{HeaderMap, StatusCode};
-use offtake_model::ErrorCode;
-use offtake_service::{FlowAction, Listing, Service};
+use offtake_service::{FlowAction, FlowStart, Listing, Service};
 
 use crate::body::JsonBody;
 use crate::gate::Who;
+use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::flow_service;
-use crate::{problem::Refusal, wire};
+use crate::routes::{flow_service, if_match};
+use crate::search::Search;
+use crate::wire;
 
 const COLLECTION: &str = "flows";
 
@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Arc<Service>> {
             &flow_service("/flows/{id}"),
             get(read).patch(patch).delete(delete),
         )
+        .route(&flow_service("/flows/search"), post(search))
         .route(&flow_service("/flows/{id}/action"), post(act))
 }
 
@@ -35,8 +36,10 @@ async fn create(
     query: Pairs,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    refuse_draft(&query)?;
-    Ok(reply::created(service.create_flow(&caller, &body).await?))
+    let start = start(&query);
+    Ok(reply::created(
+        service.create_flow(&caller, &body, start).await?,
+    ))
 }
 
 async fn read(
@@ -54,6 +57,20 @@ async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pair
         .list_flows(&caller, &listing, |view| wire::flow::flow(&caller, view))
         .await?;
     Ok(reply::listed(COLLECTION, listed))
+}
+
+async fn search(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    query: Pairs,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    let search = Search::parse(&body, &query)?;
+    let listing = Listing::parse(COLLECTION, &search.params)?;
+    let listed = service
+        .list_flows(&caller, &listing, |view| wire::flow::flow(&caller, view))
+        .await?;
+    Ok(reply::listed(COLLECTION, search.project(listed)?))
 }
 
 async fn patch(
@@ -92,20 +109,12 @@ async fn act(
     Ok(reply::changed(changed))
 }
 
-/// An enabled flow in place of the draft asked for would export at once.
-fn refuse_draft(query: &Pairs) -> Result<(), Refusal> {
+/// `mode=draft` makes a draft; whatever else `mode` says is ignored.
+fn start(query: &Pairs) -> FlowStart {
     let modes = query.all("mode");
     if modes.iter().any(|mode| mode.eq_ignore_ascii_case("draft")) {
-        return Err(Refusal::new(
-            ErrorCode::DraftNotAvailable,
-            "a flow was to be made with mode=draft; drafts are not available",
-        ));
+        FlowStart::Draft
+    } else {
+        FlowStart::Enabled
     }
-    Ok(())
-}
-
-fn if_match(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(IF_MATCH)
-        .map(|value| value.to_str().unwrap_or_default())
 }

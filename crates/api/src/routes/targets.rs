@@ -5,13 +5,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
+use http::{HeaderMap, StatusCode};
 use offtake_service::{Listing, Service};
 
 use crate::body::JsonBody;
 use crate::gate::Who;
+use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::flow_service;
+use crate::routes::{flow_service, if_match};
 use crate::wire;
 
 const COLLECTION: &str = "targetConnections";
@@ -19,7 +21,10 @@ const COLLECTION: &str = "targetConnections";
 pub(super) fn routes() -> Router<Arc<Service>> {
     Router::new()
         .route(&flow_service("/targetConnections"), get(list).post(create))
-        .route(&flow_service("/targetConnections/{id}"), get(read))
+        .route(
+            &flow_service("/targetConnections/{id}"),
+            get(read).patch(patch).delete(delete),
+        )
 }
 
 async fn create(
@@ -50,4 +55,26 @@ async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pair
         })
         .await?;
     Ok(reply::listed(COLLECTION, listed))
+}
+
+async fn patch(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    let changed = service
+        .patch_target(&caller, &id, if_match(&headers), &body)
+        .await?;
+    Ok(reply::changed(changed))
+}
+
+async fn delete(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    service.delete_target(&caller, &id).await?;
+    Ok(StatusCode::ACCEPTED)
 }

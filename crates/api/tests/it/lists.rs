@@ -279,3 +279,57 @@ async fn every_empty_list_has_items_and_links() {
         assert_eq!(again.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_search_is_a_list_with_its_parameters_in_the_body() {
+    let world = World::new().await;
+    for name in ["a", "b", "c", "a b"] {
+        world
+            .post("/connections", &json!({"name": name}))
+            .await
+            .id();
+    }
+    let body = json!({
+        "queryString": "property=name==a,b,%22a%20b%22&property=connectionSpec.id", "limit": 2,
+        "orderby": "name", "projectionFields": "id, name"
+    });
+    let first = world.post("/connections/search", &body).await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    let items = first.body["items"].as_array().unwrap();
+    let names: Vec<&str> = items
+        .iter()
+        .map(|it| it["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["a", "a b"]);
+    assert!(items.iter().all(|it| it.as_object().unwrap().len() == 2));
+    let href = first.body["_links"]["next"]["href"].as_str().unwrap();
+    let (_, token) = href.split_once('?').unwrap();
+    let rest = world
+        .post(&format!("/connections/search?{token}"), &body)
+        .await;
+    assert_eq!(rest.body["items"][0]["name"], "b", "{}", rest.text);
+
+    let count = json!({"queryString": "property=name!=c", "count": true});
+    assert_eq!(
+        world.post("/connections/search", &count).await.body["count"],
+        3
+    );
+    for (wrong, code) in [
+        (json!({"limit": 1_001}), "PAGE_INVALID"),
+        (json!({"query": "x"}), "FIELD_INVALID"),
+        (json!([]), "FIELD_INVALID"),
+        (
+            json!({"queryString": "property=nothing==1"}),
+            "FILTER_FIELD_INVALID",
+        ),
+    ] {
+        world.refused("/flows/search", &wrong, 400, code).await;
+    }
+    assert_eq!(
+        world
+            .post("/flows/search", &json!({"limit": 1_000}))
+            .await
+            .status,
+        200
+    );
+}

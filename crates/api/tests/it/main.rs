@@ -10,6 +10,7 @@
 mod bodies;
 mod catalog;
 mod connections;
+mod edits;
 mod flows;
 mod identity;
 mod lists;

@@ -128,6 +128,16 @@ impl<'a> Body<'a> {
     }
 }
 
+/// The name in a body that is checked no further.
+pub fn name(body: &Value) -> Result<String, Fault> {
+    Body::open(body)?.name()
+}
+
+/// The description in a body that is checked no further.
+pub fn description(body: &Value) -> Result<Option<String>, Fault> {
+    Body::open(body)?.description()
+}
+
 fn check_version(field: &str, version: Option<&Value>) -> Result<(), Fault> {
     match version {
         None | Some(Value::Null) => Err(Fault::new(

@@ -9,7 +9,10 @@ use serde_json::Value;
 use super::page_invalid;
 
 /// Most items on a page.
-pub(super) const PAGE_ITEMS_MAX: u32 = 100;
+pub(crate) const PAGE_ITEMS_MAX: u32 = 100;
+
+/// Most items on a page of a search.
+pub(super) const SEARCH_ITEMS_MAX: u32 = 1_000;
 
 /// Items on a page when nothing is said.
 const PAGE_ITEMS_DEFAULT: u32 = 20;
@@ -91,16 +94,16 @@ pub(super) fn fields(collection: &str) -> &'static [&'static str] {
 }
 
 /// A number of items per page.
-pub(crate) fn parse_limit(given: Option<&str>) -> Result<u32, Fault> {
+pub(crate) fn parse_limit(given: Option<&str>, most: u32) -> Result<u32, Fault> {
     let Some(text) = given else {
         return Ok(PAGE_ITEMS_DEFAULT);
     };
     text.parse()
         .ok()
-        .filter(|limit| (1..=PAGE_ITEMS_MAX).contains(limit))
+        .filter(|limit| (1..=most).contains(limit))
         .ok_or_else(|| {
             page_invalid(format!(
-                "limit must be a whole number from 1 to {PAGE_ITEMS_MAX}, not [{text}]"
+                "limit must be a whole number from 1 to {most}, not [{text}]"
             ))
         })
 }
