@@ -172,6 +172,36 @@ pub fn plan_export(
     })
 }
 
+/// Makes the plan of a replay: the same slices in the same files of the same folder, under names of its own.
+///
+/// The lake isn't asked again, so the range is the past one whatever became of the table since; a source file that
+/// is gone ends the delivery.
+pub fn plan_replay(subject: &Subject<'_>, past: ExportPlan) -> Result<ExportPlan, Fault> {
+    let run = subject.run;
+    let path = naming::normalise_path(&run.spec.path)?;
+    let (_, separate) = folder(subject, &path)?;
+    let manifest_key = naming::manifest_key(&path, run.flow, subject.dataset, subject.delivery);
+    let file_manifest_key = file_manifest_key(subject, &past.folder, separate)?;
+    let groups = past.tasks.into_iter().map(|task| task.slices).collect();
+    let tasks = file_tasks(
+        subject.delivery,
+        &run.spec,
+        &past.folder,
+        &past.schema,
+        groups,
+    )?;
+    Ok(ExportPlan {
+        delivery: subject.delivery,
+        run: run.id,
+        kind: run.kind,
+        spec: run.spec.clone(),
+        tasks,
+        manifest_key,
+        file_manifest_key,
+        ..past
+    })
+}
+
 /// SHA-256 of the schema's canonical JSON, in hexadecimal.
 pub fn schema_fingerprint(schema: &Schema) -> Result<String, Fault> {
     canonical::to_bytes(schema).map(|bytes| canonical::sha256_hex(&bytes))

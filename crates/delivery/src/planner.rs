@@ -10,7 +10,8 @@ use offtake_core::plan::{self, LakeAnswer, LakeQuestion, Next, Subject};
 use offtake_model::plan::PlanMode;
 use offtake_model::resource::Dataset;
 use offtake_model::{
-    ChangeSet, DeliveryRecord, ErrorCode, ExportPlan, Fault, ResourceBody, ResourceKind,
+    ChangeSet, DeliveryId, DeliveryRecord, ErrorCode, ExportPlan, Fault, ResourceBody,
+    ResourceKind, RunId,
 };
 
 use crate::hands::Hands;
@@ -20,6 +21,9 @@ const PRODUCER: &str = concat!("offtake ", env!("CARGO_PKG_VERSION"));
 
 /// Makes the delivery's plan from the cursor and the lake as they are now.
 pub(crate) async fn plan(hands: &Hands, record: &DeliveryRecord) -> Result<Box<ExportPlan>, Fault> {
+    if let Some(past) = record.run.replays() {
+        return replay(hands, record, past).await;
+    }
     let dataset = dataset(hands, record).await?;
     let journal = &hands.context.deps.journal;
     let cursor = journal.cursor(record.run.flow, &record.dataset).await?;
@@ -36,6 +40,32 @@ pub(crate) async fn plan(hands: &Hands, record: &DeliveryRecord) -> Result<Box<E
     let plan = plan::plan_export(&subject, mode, changes, &hands.context.settings.plan)?;
     tracing::info!(mode = ?plan.mode, tasks = plan.tasks.len(), "delivery planned");
     Ok(Box::new(plan))
+}
+
+/// Plans the past delivery of the same dataset again.
+async fn replay(
+    hands: &Hands,
+    record: &DeliveryRecord,
+    run: RunId,
+) -> Result<Box<ExportPlan>, Fault> {
+    let past = DeliveryId::derive(run, &record.dataset);
+    let plan = hands.context.deps.journal.plan(past).await?;
+    let plan = plan.ok_or_else(|| {
+        Fault::new(
+            ErrorCode::ReplayUnknown,
+            format!("replay delivery {past}: it is not known as a finished one"),
+        )
+    })?;
+    let name = plan.dataset_name.clone();
+    let subject = Subject {
+        delivery: record.id,
+        run: &record.run,
+        dataset: &record.dataset,
+        dataset_name: &name,
+        organisation_name: record.run.spec.tenant.org.as_str(),
+        cursor: None,
+    };
+    plan::plan_replay(&subject, plan).map(Box::new)
 }
 
 async fn dataset(hands: &Hands, record: &DeliveryRecord) -> Result<Dataset, Fault> {

@@ -182,6 +182,18 @@ error_codes! {
     /// The platform of a connection cannot be changed.
     ConnectionSpecFixed, "CONNECTION_SPEC_FIXED", 1211, 400, Some("1414"), "Invalid request", Permanent, "Make a new connection of the other spec.";
 
+    // Runs on request.
+    /// A run that cannot be repeated.
+    ReplayUnknown, "REPLAY_UNKNOWN", 1212, 404, None, "Nothing to replay", Permanent, "Name a run of this flow that delivered something, and whose records are still kept.";
+    /// A dataset that is not the flow's.
+    DatasetNotInFlow, "DATASET_NOT_IN_FLOW", 1213, 400, None, "Invalid request", Permanent, "Name datasets of the flow's source connection.";
+    /// A dataset of the flow is being delivered.
+    RunActive, "RUN_ACTIVE", 1214, 400, None, "Invalid request", Permanent, "Wait until the run that is under way has ended.";
+    /// An on-demand export of audiences.
+    MediaTypeNotDataset, "MEDIA_TYPE_NOT_DATASET", 1215, 400, None, "Invalid request", Permanent, "Send the dataset form of the request, with `Accept: application/vnd.adobe.adhoc.dataset.activation+json; version=1`.";
+    /// An action on a run that its state does not allow.
+    RunActionNotAllowed, "RUN_ACTION_NOT_ALLOWED", 1216, 400, Some("1422"), "Invalid request", Permanent, "Only a run that failed can be triggered again.";
+
     // The lake.
     /// No table at the location.
     SourceNotFound, "SOURCE_NOT_FOUND", 1044, 404, None, "Source not found", Permanent, "Check that the table exists at the dataset's location.";

@@ -40,7 +40,8 @@ pub struct Run {
     pub flow_generation: u64,
     /// Why it exists.
     pub kind: RunKind,
-    /// Unique per flow: `sched:<seconds>`, `start:<generation>`, `now:<idempotency key>`.
+    /// Unique per flow: `sched:<seconds>`, `start:<generation>`, `now:<idempotency key>`, `retry:<run>:<key>`,
+    /// `adhoc:<key>`, `replay:<run>:<key>`.
     pub trigger_key: String,
     /// The nominal instant.
     pub occurrence: Millis,
@@ -52,6 +53,22 @@ pub struct Run {
     pub created_by: String,
     /// When it was inserted.
     pub created_at: Millis,
+}
+
+impl Run {
+    /// What the trigger key of a replay of `past` begins with.
+    pub fn replay_trigger(past: RunId) -> String {
+        format!("replay:{past}:")
+    }
+
+    /// The run whose deliveries this one repeats.
+    pub fn replays(&self) -> Option<RunId> {
+        if self.kind != RunKind::Replay {
+            return None;
+        }
+        let (past, _) = self.trigger_key.strip_prefix("replay:")?.split_once(':')?;
+        past.parse().ok()
+    }
 }
 
 /// A run with what became of it.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
-    Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, Fault, FlowId, Lease, Millis,
-    Resource, Revision, Run, RunId, StageHandle, Tenant, Transition, Winner,
+    Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, ExportPlan, Fault, FlowId, Lease,
+    Millis, Resource, Revision, Run, RunId, StageHandle, Tenant, Transition, Winner,
 };
 
 /// Hands out work. One run per flow and trigger, one delivery per run and dataset, however often enqueued;
@@ -101,6 +101,9 @@ pub trait DeliveryJournal: Send + Sync {
 
     /// The cursor of a flow and dataset. Read at plan time.
     async fn cursor(&self, flow: FlowId, dataset: &DatasetId) -> Result<Option<Cursor>, Fault>;
+
+    /// The plan of a delivery that succeeded.
+    async fn plan(&self, delivery: DeliveryId) -> Result<Option<ExportPlan>, Fault>;
 
     /// Journals an attempt, before its upload is created. Guard: executing.
     async fn begin_attempt(&self, lease: &Lease, attempt: &Attempt) -> Result<Applied, Fault>;

@@ -28,7 +28,7 @@ pub use flows::{FlowAction, FlowStart, FlowView};
 pub use identity::{Caller, Credentials, FirstClient, Grant, IssuedToken, SandboxView};
 pub use inherit::{ConnectionHead, TargetHead};
 pub use listing::{ListParams, Listed, Listing};
-pub use runs::RunDetails;
+pub use runs::{AdhocExport, RunAction, RunDetails};
 pub use service::{Changed, Deps, Service};
 pub use sources::SourceView;
 pub use targets::TargetView;

@@ -10,8 +10,8 @@ mod transitions;
 use async_trait::async_trait;
 use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
-    Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, Fault, FlowId, Lease, Millis,
-    StageHandle, Transition, Winner,
+    Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, ExportPlan, Fault, FlowId, Lease,
+    Millis, StageHandle, Transition, Winner,
 };
 use offtake_ports::{Applied, DeliveryJournal, Recorded};
 use sqlx::sqlite::SqliteQueryResult;
@@ -29,6 +29,11 @@ impl DeliveryJournal for Store {
     async fn cursor(&self, flow: FlowId, dataset: &DatasetId) -> Result<Option<Cursor>, Fault> {
         let mut tx = self.read().await?;
         record::cursor(&mut tx, flow, dataset).await
+    }
+
+    async fn plan(&self, delivery: DeliveryId) -> Result<Option<ExportPlan>, Fault> {
+        let mut tx = self.read().await?;
+        record::plan(&mut tx, delivery).await
     }
 
     async fn begin_attempt(&self, lease: &Lease, attempt: &Attempt) -> Result<Applied, Fault> {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::get;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use http::HeaderMap;
+use http::header::HOST;
 use offtake_model::ErrorCode;
-use offtake_service::{Listing, Service};
+use offtake_service::{Listing, RunAction, Service};
 
 use crate::body::JsonBody;
 use crate::gate::Who;
@@ -23,6 +25,11 @@ pub(super) fn routes() -> Router<Arc<Service>> {
     Router::new()
         .route(&flow_service("/runs"), get(list).post(start))
         .route(&flow_service("/runs/{id}"), get(read).put(refuse))
+        .route(&flow_service("/runs/{id}/action"), post(act))
+        .route(
+            "/data/core/activation/disflowprovider/adhocrun",
+            post(on_demand),
+        )
 }
 
 async fn start(
@@ -31,11 +38,50 @@ async fn start(
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    let key = headers.get("idempotency-key");
-    let key = key.map(|value| value.to_str().unwrap_or_default());
+    let key = idempotency_key(&headers);
     Ok(reply::created(
         service.start_run(&caller, &body, key).await?,
     ))
+}
+
+async fn act(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+    headers: HeaderMap,
+) -> Reply {
+    let action = RunAction::parse(query.first("op"))?;
+    let key = idempotency_key(&headers);
+    let started = service.act_on_run(&caller, &id, action, key).await?;
+    Ok(reply::changed(started))
+}
+
+/// Exports on demand (contract, 9). The answer's addresses are those under which the client reached the service.
+async fn on_demand(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    let key = idempotency_key(&headers);
+    let started = service.export_on_demand(&caller, &body, key).await?;
+    Ok(Json(wire::run::on_demand(&origin(&headers), &started)).into_response())
+}
+
+/// Scheme and host as the client wrote them; nothing when it wrote no host.
+fn origin(headers: &HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") => "https",
+        Some(_) | None => "http",
+    };
+    text(HOST.as_str()).map_or_else(String::new, |host| format!("{scheme}://{host}"))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Option<&str> {
+    let key = headers.get("idempotency-key");
+    key.map(|value| value.to_str().unwrap_or_default())
 }
 
 async fn read(

@@ -1,5 +1,6 @@
 //! Runs: totals, and one activity per dataset.
 
+use offtake_api_types::adhoc::{AdhocAnswer, AdhocDataset, AdhocDestination};
 use offtake_api_types::entity::{Common, SpecInfo};
 use offtake_api_types::run::{
     ActivityRecords, DurationSummary, EntitySummary, FileInfo, FileManifest, FileSummary,
@@ -8,7 +9,7 @@ use offtake_api_types::run::{
 use offtake_api_types::{Activity, Info, Object, Run, RunMetrics};
 use offtake_model::run::DeliveryView;
 use offtake_model::{Millis, RunKind};
-use offtake_service::{Caller, RunDetails};
+use offtake_service::{AdhocExport, Caller, RunDetails};
 use serde_json::Value;
 
 use super::object;
@@ -51,6 +52,24 @@ pub(crate) fn run(caller: &Caller, details: &RunDetails) -> Run {
             .collect(),
         kind: kind(run.kind).to_owned(),
         occurrence: run.occurrence.0,
+    }
+}
+
+/// The answer to an export on demand (contract, 9.1).
+pub(crate) fn on_demand(origin: &str, started: &[AdhocExport]) -> AdhocAnswer {
+    let destinations = started.iter().map(|export| AdhocDestination {
+        datasets: export
+            .datasets
+            .iter()
+            .map(|dataset| AdhocDataset {
+                id: dataset.to_string(),
+                status_url: format!("{origin}{}/runs/{}", crate::FLOW_SERVICE, export.run),
+                flow_id: export.flow.clone(),
+            })
+            .collect(),
+    });
+    AdhocAnswer {
+        destinations: destinations.collect(),
     }
 }
 

@@ -294,7 +294,7 @@ async fn a_failed_run_says_why_and_what_to_do() {
 }
 
 /// Walks the one queued delivery to its end as the delivery loop would, with one file of 20 rows.
-async fn succeed(world: &World) -> Lease {
+pub(crate) async fn succeed(world: &World) -> Lease {
     let store = &world.store;
     let lease = store
         .claim("owner", Duration::from_mins(1))

@@ -129,7 +129,7 @@ async fn show(
     let append = args.append;
     let mut table = table;
     blocking(move || table.append(append)).await?;
-    let second = flows::start(&client, &flow, false).await?;
+    let second = flows::start(&client, &flow, &json!({})).await?;
     shown.push(deliver(&client, &second, output, running).await?);
 
     let verified = shown.iter().all(|run| run.verified)

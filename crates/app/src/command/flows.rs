@@ -30,6 +30,17 @@ pub(crate) enum Command {
         /// Send the whole dataset again and start over from there.
         #[arg(long)]
         full: bool,
+        /// Send again exactly what this past run of the flow sent; the flow's position stays.
+        #[arg(long, value_name = "RUN", conflicts_with = "full")]
+        replay: Option<String>,
+        /// Return as soon as the run is accepted.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Run a failed run again, for the datasets it left undone, and wait for the end.
+    Retry {
+        /// Id of the failed run.
+        run: String,
         /// Return as soon as the run is accepted.
         #[arg(long)]
         detach: bool,
@@ -43,36 +54,53 @@ pub(crate) async fn run(place: &Place, command: Command, output: Output) -> Resu
             list(&client, output).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run { flow, full, detach } => {
+        Command::Run {
+            flow,
+            full,
+            replay,
+            detach,
+        } => {
             let flow = find(&client, &flow).await?;
-            let id = start(&client, &flow, full).await?;
-            if detach {
-                output.answer(&json!({ "id": id }), || id.clone());
-                return Ok(ExitCode::SUCCESS);
-            }
-            let run = wait(&client, &id, output).await?;
-            output.answer(&run, || runs::describe(&run));
-            Ok(if runs::status(&run) == "success" {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(1)
-            })
+            let params = match replay {
+                Some(run) => json!({ "replayOf": run }),
+                None => json!({ "full": full }),
+            };
+            let id = start(&client, &flow, &params).await?;
+            follow(&client, &id, detach, output).await
+        }
+        Command::Retry { run, detach } => {
+            let path = format!("{RUNS}/{run}/action?op=RE_TRIGGER");
+            let answer = client.call(Method::POST, &path, None).await?;
+            follow(&client, &id_of(&answer)?, detach, output).await
         }
     }
 }
 
-/// Starts a run and returns its id.
-pub(crate) async fn start(client: &Client, flow: &str, full: bool) -> Result<String> {
-    let body = if full {
-        json!({ "flowId": flow, "params": { "full": true } })
+/// Waits for the run's end, unless it is to go on by itself.
+async fn follow(client: &Client, id: &str, detach: bool, output: Output) -> Result<ExitCode> {
+    if detach {
+        output.answer(&json!({ "id": id }), || id.to_owned());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let run = wait(client, id, output).await?;
+    output.answer(&run, || runs::describe(&run));
+    Ok(if runs::status(&run) == "success" {
+        ExitCode::SUCCESS
     } else {
-        json!({ "flowId": flow })
-    };
+        ExitCode::from(1)
+    })
+}
+
+/// Starts a run and returns its id.
+pub(crate) async fn start(client: &Client, flow: &str, params: &Value) -> Result<String> {
+    let body = json!({ "flowId": flow, "params": params });
     let answer = client.call(Method::POST, RUNS, Some(&body)).await?;
-    let id = answer
-        .get("id")
-        .and_then(Value::as_str)
-        .context("the service did not name the run")?;
+    id_of(&answer)
+}
+
+fn id_of(answer: &Value) -> Result<String> {
+    let id = answer.get("id").and_then(Value::as_str);
+    let id = id.context("the service did not name the run")?;
     Ok(id.to_owned())
 }
 

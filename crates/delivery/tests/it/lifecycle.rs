@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use offtake_model::plan::PlanMode;
-use offtake_model::{DeliveryState, ErrorCode, ResourceKind, RunId, RunKind};
-use offtake_ports::{Clock, DeliveryQueue, Enqueued, ResourceStore, Tick};
+use offtake_model::{DeliveryState, ErrorCode, Manifest, ResourceKind, Run, RunId, RunKind};
+use offtake_ports::{Clock, DeliveryJournal, DeliveryQueue, Enqueued, ResourceStore, Tick};
 
 use crate::scenario::{START, World, dataset, tenant};
 
@@ -68,6 +68,59 @@ async fn a_nudge_starts_a_run_that_was_asked_for_without_waiting_for_the_tick() 
     world.settle().await;
     world.settle().await;
     world.exactly_once(2);
+}
+
+#[tokio::test]
+async fn a_replay_sends_the_past_range_again_and_moves_no_cursor() {
+    let world = World::new(2).await;
+    let process = world.start();
+    world.reaches(DeliveryState::Succeeded).await;
+    let first = world.record();
+    world.lake.append(3);
+    world.pass(THREE_HOURS).await;
+    world
+        .until("second delivery", |world| world.manifests().len() == 2)
+        .await;
+    let cursor = world
+        .store
+        .cursor(first.run.flow, &first.dataset)
+        .await
+        .unwrap();
+
+    let mut run = first.run.clone();
+    run.kind = RunKind::Replay;
+    run.trigger_key = format!("{}k", Run::replay_trigger(first.run.id));
+    run.id = RunId::derive(run.flow, &run.trigger_key);
+    let tick = Tick {
+        run: run.clone(),
+        schedule: None,
+    };
+    let asked = world.store.enqueue(&tick).await.unwrap();
+    assert_eq!(asked, Enqueued::Inserted);
+    process.service.nudge();
+    world
+        .until("the replay", |world| world.manifests().len() == 3)
+        .await;
+
+    let manifests = world.manifests();
+    let of = |id: RunId| manifests.iter().find(|it| it.run == id).unwrap();
+    let (past, replay) = (of(first.run.id), of(run.id));
+    let files = |manifest: &Manifest| -> Vec<(u64, u64, String)> {
+        let files = manifest.files.iter();
+        files
+            .map(|it| (it.size, it.rows, it.sha256.clone()))
+            .collect()
+    };
+    assert_eq!(files(past), files(replay), "byte-identical files");
+    assert_eq!((past.seq, &past.to), (replay.seq, &replay.to));
+    assert_eq!(replay.kind, RunKind::Replay);
+    assert!(
+        past.files
+            .iter()
+            .all(|it| !replay.files.iter().any(|other| other.key == it.key))
+    );
+    let after = world.store.cursor(run.flow, &first.dataset).await.unwrap();
+    assert_eq!(after, cursor);
 }
 
 #[tokio::test]

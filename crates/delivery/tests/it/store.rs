@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use offtake_core::delivery::target;
 use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
-    Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, DeliveryState, ErrorCode, Fault,
-    FlowId, Lease, Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision, Run, RunId,
-    RunMetrics, StageHandle, Tenant, Transition, Winner,
+    Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, DeliveryState, ErrorCode,
+    ExportPlan, Fault, FlowId, Lease, Millis, Resource, ResourceBody, ResourceId, ResourceKind,
+    Revision, Run, RunId, RunMetrics, StageHandle, Tenant, Transition, Winner,
 };
 use offtake_ports::journal::Renewed;
 use offtake_ports::testing::ManualClock;
@@ -373,6 +373,15 @@ impl DeliveryJournal for MemoryStore {
 
     async fn cursor(&self, flow: FlowId, dataset: &DatasetId) -> Result<Option<Cursor>, Fault> {
         Ok(self.inner().cursors.get(&(flow, dataset.clone())).cloned())
+    }
+
+    async fn plan(&self, delivery: DeliveryId) -> Result<Option<ExportPlan>, Fault> {
+        let inner = self.inner();
+        let row = inner
+            .rows
+            .values()
+            .find(|row| row.record.id == delivery && row.record.state == DeliveryState::Succeeded);
+        Ok(row.and_then(|row| row.record.plan.clone()))
     }
 
     async fn begin_attempt(&self, lease: &Lease, attempt: &Attempt) -> Result<Applied, Fault> {

@@ -4,7 +4,8 @@
 
 use offtake_model::delivery::{AbortThen, Cursor, Leftover};
 use offtake_model::{
-    Attempt, DatasetId, DeliveryRecord, Fault, FlowId, Lease, Millis, Run, SealedFile, Winner,
+    Attempt, DatasetId, DeliveryId, DeliveryRecord, ExportPlan, Fault, FlowId, Lease, Millis, Run,
+    SealedFile, Winner,
 };
 use sqlx::{FromRow, SqliteConnection};
 
@@ -57,6 +58,20 @@ pub(super) async fn cursor(
         })
     })
     .transpose()
+}
+
+pub(super) async fn plan(
+    db: &mut SqliteConnection,
+    delivery: DeliveryId,
+) -> Result<Option<ExportPlan>, Fault> {
+    let plan: Option<String> =
+        sqlx::query_scalar("SELECT plan FROM delivery WHERE id = ? AND state = 'succeeded'")
+            .bind(delivery.to_string())
+            .fetch_optional(db)
+            .await
+            .attempting(format_args!("read the plan of delivery {delivery}"))?;
+    plan.map(|plan| from_json(&plan, format_args!("plan of delivery {delivery}")))
+        .transpose()
 }
 
 pub(super) async fn leftovers(

@@ -79,8 +79,12 @@ async fn a_kill_between_any_two_steps_loses_nothing(place: Place<'_>) {
     world = world.killed().await;
     assert_eq!(world.load(&lease).await, wanted);
 
+    let planned = world.store.journal.plan(lease.delivery).await;
+    assert_eq!(planned, Ok(None), "only a finished delivery's plan is told");
     world.done(&lease, &commit(Some(cursor_to(3, 1)))).await;
     world = world.killed().await;
+    let planned = world.store.journal.plan(lease.delivery).await;
+    assert_eq!(planned, Ok(Some(plan(&lease))));
     let cursor = cursor(&world).await.unwrap();
     assert_eq!((cursor.position, cursor.seq), (position(3), 1));
     assert_eq!(world.claim().await, None);
