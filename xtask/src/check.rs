@@ -56,7 +56,7 @@ fn dependencies(workspace: &Workspace, report: &mut Report) -> Result<()> {
     let name = "dependencies";
     if !has("cargo-deny") {
         let why = "cargo-deny is not installed";
-        report.add(name, std::time::Duration::ZERO, Outcome::NotRun(why));
+        report.add(name, std::time::Duration::ZERO, Outcome::NotRun(why.into()));
         return Ok(());
     }
     report_check(report, name, || {

@@ -17,6 +17,7 @@ mod python;
 mod report;
 mod step;
 mod test;
+mod testbed;
 mod workspace;
 
 use std::process::ExitCode;
@@ -47,6 +48,12 @@ enum Verb {
     /// Uses cargo-nextest where it is installed, `cargo test` elsewhere. The Python packages that read the
     /// delivered files back come from tests/requirements.lock, into .testbed/venv.
     Test(test::Options),
+    /// Start, end or describe the servers that tests deliver to, all on loopback.
+    ///
+    /// `test` does this by itself. What was started is remembered under .testbed, and nothing else is ended.
+    /// As a normal user without their packages some servers are left out, and said so.
+    #[command(subcommand)]
+    Testbed(testbed::Verb),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +73,7 @@ fn run(cli: &Cli) -> Result<bool> {
     match &cli.verb {
         Verb::Check(options) => check::run(&workspace, options, &mut report)?,
         Verb::Test(options) => test::run(&workspace, options, &mut report)?,
+        Verb::Testbed(verb) => return testbed::run(&workspace, *verb),
     }
     report.print();
     Ok(report.green())

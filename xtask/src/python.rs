@@ -1,4 +1,5 @@
-//! The Python that reads delivered files back: a virtual environment with pinned, hashed packages.
+//! The Python of the tests, of their servers and of the readers of delivered files: a virtual environment with
+//! pinned, hashed packages.
 //!
 //! The readers are not ours on purpose: what offtake wrote is judged by somebody else's code.
 
@@ -11,6 +12,8 @@ use anyhow::{Context, Result, bail};
 use crate::step;
 use crate::workspace::Workspace;
 
+/// The environment's python.
+const PYTHON: &str = ".testbed/venv/bin/python";
 const LOCK: &str = "tests/requirements.lock";
 
 /// Makes the environment unless the one that is there was made from the same lock file. Gives its python.
@@ -18,7 +21,7 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<PathBuf> {
     let lock = workspace.root.join(LOCK);
     let wanted = fs::read(&lock).with_context(|| format!("failed to read {LOCK}"))?;
     let folder = workspace.root.join(".testbed/venv");
-    let python = folder.join("bin/python");
+    let python = workspace.root.join(PYTHON);
     let made_from = folder.join("made-from.lock");
     if python.exists() && fs::read(&made_from).is_ok_and(|had| had == wanted) {
         return Ok(python);
@@ -35,6 +38,11 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<PathBuf> {
     install(&python, &lock)?;
     fs::write(&made_from, &wanted).context("failed to note the lock file's content")?;
     Ok(python)
+}
+
+/// The environment's python, when it was made.
+pub(crate) fn made(workspace: &Workspace) -> Option<PathBuf> {
+    Some(workspace.root.join(PYTHON)).filter(|python| python.exists())
 }
 
 const INSTALL: &str = "the end-to-end tests need python3 (3.11 or later) with its venv module: \

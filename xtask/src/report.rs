@@ -1,5 +1,6 @@
 //! What was done, how long it took and how it ended: the table and the one line at the end.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The steps so far.
@@ -9,7 +10,7 @@ pub(crate) struct Report {
 }
 
 struct Row {
-    name: &'static str,
+    name: Cow<'static, str>,
     took: Duration,
     outcome: Outcome,
 }
@@ -23,7 +24,7 @@ pub(crate) enum Outcome {
     /// It prepares something; only its failure counts.
     Work(bool),
     /// It was left out, for this reason.
-    NotRun(&'static str),
+    NotRun(Cow<'static, str>),
 }
 
 /// Tests counted.
@@ -70,9 +71,14 @@ impl Outcome {
 
 impl Report {
     /// Adds a step.
-    pub(crate) fn add(&mut self, name: &'static str, took: Duration, outcome: Outcome) {
+    pub(crate) fn add(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        took: Duration,
+        outcome: Outcome,
+    ) {
         self.rows.push(Row {
-            name,
+            name: name.into(),
             took,
             outcome,
         });
@@ -121,7 +127,7 @@ mod tests {
     #[test]
     fn a_step_left_out_counts_neither_way() {
         let mut report = Report::default();
-        report.add("deny", Duration::ZERO, Outcome::NotRun("absent"));
+        report.add("deny", Duration::ZERO, Outcome::NotRun("absent".into()));
         assert_eq!(report.tally(), Tally::default());
     }
 

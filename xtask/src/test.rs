@@ -1,6 +1,6 @@
 //! Runs every test, in the order that finds a fault cheapest.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::check::{self, PROFILE};
 use crate::report::{Outcome, Report, Tally};
+use crate::testbed::Bed;
 use crate::workspace::Workspace;
 use crate::{python, step};
 
@@ -36,11 +37,41 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, report: &mut Report)
     if !build(report)? {
         return Ok(());
     }
-    crates(options, report)?;
+    let Some(python) = packages(workspace, report) else {
+        return crates(options, &[], report);
+    };
+    let bed = Bed::start(workspace, &python, report)?;
+    let ran = with_servers(workspace, options, &python, &bed, report);
+    bed.end()?;
+    ran
+}
+
+fn packages(workspace: &Workspace, report: &mut Report) -> Option<PathBuf> {
+    let begun = Instant::now();
+    let python = python::prepare(workspace)
+        .inspect_err(|error| println!("error: {error:#}"))
+        .ok();
+    let made = Outcome::Work(python.is_some());
+    report.add("python packages", begun.elapsed(), made);
+    python
+}
+
+fn with_servers(
+    workspace: &Workspace,
+    options: &Options,
+    python: &Path,
+    bed: &Bed,
+    report: &mut Report,
+) -> Result<()> {
+    crates(options, &bed.variables, report)?;
     if options.deep {
         examples(options, report)?;
     }
-    end_to_end(workspace, options, report)
+    end_to_end(
+        suite(workspace, options, python, &bed.variables),
+        options,
+        report,
+    )
 }
 
 fn build(report: &mut Report) -> Result<bool> {
@@ -52,9 +83,10 @@ fn build(report: &mut Report) -> Result<bool> {
     Ok(built)
 }
 
-fn crates(options: &Options, report: &mut Report) -> Result<()> {
+fn crates(options: &Options, variables: &[(String, String)], report: &mut Report) -> Result<()> {
     let begun = Instant::now();
     let mut command = step::cargo();
+    command.envs(variables.iter().cloned());
     if check::has("cargo-nextest") {
         command.args(["nextest", "run", "--no-tests", "pass", "--no-fail-fast"]);
         command.args(["--cargo-profile", PROFILE]).args(WHOLE);
@@ -85,20 +117,8 @@ fn examples(options: &Options, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn end_to_end(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
+fn end_to_end(mut command: Command, options: &Options, report: &mut Report) -> Result<()> {
     let begun = Instant::now();
-    let python = match python::prepare(workspace) {
-        Ok(python) => python,
-        Err(error) => {
-            println!("error: {error:#}");
-            report.add("python packages", begun.elapsed(), Outcome::Work(false));
-            return Ok(());
-        }
-    };
-    report.add("python packages", begun.elapsed(), Outcome::Work(true));
-
-    let begun = Instant::now();
-    let mut command = suite(workspace, options, &python);
     let mut tally = Tally::default();
     let status = step::run_reading(&mut command, |line| tally += counted(line))?;
     let nothing_chosen = options.filter.is_some() && status.code() == Some(NOTHING_COLLECTED);
@@ -107,9 +127,15 @@ fn end_to_end(workspace: &Workspace, options: &Options, report: &mut Report) -> 
     Ok(())
 }
 
-fn suite(workspace: &Workspace, options: &Options, python: &Path) -> Command {
+fn suite(
+    workspace: &Workspace,
+    options: &Options,
+    python: &Path,
+    variables: &[(String, String)],
+) -> Command {
     let mut command = Command::new(python);
     command.current_dir(&workspace.root);
+    command.envs(variables.iter().cloned());
     command.env(
         "OFFTAKE_BIN",
         workspace.target.join(PROFILE).join("offtake"),
