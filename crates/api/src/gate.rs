@@ -14,7 +14,7 @@ use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use offtake_api_types::TenantInfo;
-use offtake_model::{ErrorCode, Fault};
+use offtake_model::{ErrorCode, Fault, Permission};
 use offtake_service::{Caller, Credentials, Service};
 use tokio::sync::Semaphore;
 
@@ -98,6 +98,24 @@ pub(crate) async fn recognise(
         response.extensions_mut().insert(matched);
     }
     response
+}
+
+/// Lets a caller pass who has one of the permissions that the operation needs.
+pub(crate) async fn permit(
+    State(permissions): State<&'static [Permission]>,
+    Who(caller): Who,
+    request: Request,
+    next: Next,
+) -> Response {
+    if permissions.iter().any(|needed| caller.may(*needed)) {
+        return next.run(request).await;
+    }
+    let names: Vec<&str> = permissions.iter().map(|needed| needed.name()).collect();
+    Refusal::new(
+        ErrorCode::PermissionMissing,
+        format!("the client has no role that allows {}", names.join(" or ")),
+    )
+    .into_response()
 }
 
 /// The tenant as problem bodies and entities show it.

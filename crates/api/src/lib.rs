@@ -13,11 +13,13 @@ mod reply;
 mod router;
 mod routes;
 mod search;
+mod table;
 mod wire;
 
 pub use axum::Router;
 
-pub use router::{ApiSettings, router, serve};
+pub use router::{ApiSettings, operations, router, serve};
+pub use table::{Needs, Operation};
 
 /// Prefix of the Flow Service paths.
 pub const FLOW_SERVICE: &str = "/data/foundation/flowservice";

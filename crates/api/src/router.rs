@@ -21,6 +21,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::gate::{self, Gate};
 use crate::problem::Refusal;
 use crate::routes;
+use crate::table::Operation;
 
 /// Longest piece of a path repeated in an answer, in characters.
 const ECHO_CHARS_MAX: usize = 200;
@@ -44,9 +45,11 @@ pub fn router(service: Arc<Service>, settings: &ApiSettings) -> Router {
         service: Arc::clone(&service),
         slots: Arc::new(Semaphore::new(settings.requests_max)),
     };
-    let known = routes::of_callers()
+    let (of_callers, _) = routes::of_callers().into_parts();
+    let (of_anybody, _) = routes::of_anybody().into_parts();
+    let known = of_callers
         .route_layer(from_fn_with_state(Arc::clone(&service), gate::recognise))
-        .merge(routes::of_anybody())
+        .merge(of_anybody)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panicked))
@@ -54,6 +57,13 @@ pub fn router(service: Arc<Service>, settings: &ApiSettings) -> Router {
         .with_state(service);
     // A layer of the inner router would run after routing, too late to change the path.
     Router::new().fallback_service(map_request(without_trailing_slash).layer(known))
+}
+
+/// Every operation of the surface.
+pub fn operations() -> Vec<Operation> {
+    let (_, of_callers) = routes::of_callers().into_parts();
+    let (_, of_anybody) = routes::of_anybody().into_parts();
+    [of_callers, of_anybody].concat()
 }
 
 /// Answers requests on the listener until `until` is ready and the open ones have ended.

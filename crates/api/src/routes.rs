@@ -1,11 +1,9 @@
 //! Handlers: extract, call, wrap. One module per resource, each with its own table of paths.
 
-use std::sync::Arc;
-
-use axum::Router;
 use http::HeaderMap;
 use http::header::IF_MATCH;
-use offtake_service::Service;
+
+use crate::table::Routes;
 
 mod catalog;
 mod connections;
@@ -18,9 +16,9 @@ mod specs;
 mod targets;
 mod token;
 
-/// Paths that need a recognised caller.
-pub(crate) fn of_callers() -> Router<Arc<Service>> {
-    Router::new()
+/// Operations that need a recognised caller.
+pub(crate) fn of_callers() -> Routes {
+    Routes::default()
         .merge(specs::routes())
         .merge(connections::routes())
         .merge(sources::routes())
@@ -31,9 +29,34 @@ pub(crate) fn of_callers() -> Router<Arc<Service>> {
         .merge(sandboxes::routes())
 }
 
-/// Paths for everybody.
-pub(crate) fn of_anybody() -> Router<Arc<Service>> {
-    Router::new().merge(token::routes()).merge(health::routes())
+/// Operations for everybody.
+pub(crate) fn of_anybody() -> Routes {
+    Routes::default()
+        .merge(token::routes())
+        .merge(health::routes())
+}
+
+/// What the operations of a kind need (contract, 11).
+mod needs {
+    use offtake_model::Permission as P;
+
+    use crate::table::Needs;
+
+    /// Reading connections, flows, runs and specs.
+    pub(super) const VIEW: Needs = Needs::AnyOf(&[P::ViewDestinations]);
+    /// Making a base connection: either permission lets one connect a destination for datasets.
+    pub(super) const CONNECT: Needs =
+        Needs::AnyOf(&[P::ManageDestinations, P::ManageDatasetDestinations]);
+    /// Changing and deleting base connections.
+    pub(super) const MANAGE: Needs = Needs::AnyOf(&[P::ManageDestinations]);
+    /// Making, changing, running and deleting exports.
+    pub(super) const EXPORT: Needs = Needs::AnyOf(&[P::ManageDatasetDestinations]);
+    /// Reading datasets.
+    pub(super) const VIEW_DATASETS: Needs = Needs::AnyOf(&[P::ViewDatasets]);
+    /// Making, changing and deleting datasets.
+    pub(super) const MANAGE_DATASETS: Needs = Needs::AnyOf(&[P::ManageDatasets]);
+    /// Reading sandboxes.
+    pub(super) const VIEW_SANDBOXES: Needs = Needs::AnyOf(&[P::ViewSandboxes]);
 }
 
 /// A path below the Flow Service's prefix.

@@ -182,6 +182,10 @@ error_codes! {
     /// The platform of a connection cannot be changed.
     ConnectionSpecFixed, "CONNECTION_SPEC_FIXED", 1211, 400, Some("1414"), "Invalid request", Permanent, "Make a new connection of the other spec.";
 
+    // Access.
+    /// The caller's roles do not allow the request.
+    PermissionMissing, "PERMISSION_MISSING", 1220, 403, Some("2118"), "Missing permission", Permanent, "Ask an administrator for a role that has the permission named in the message.";
+
     // Runs on request.
     /// A run that cannot be repeated.
     ReplayUnknown, "REPLAY_UNKNOWN", 1212, 404, None, "Nothing to replay", Permanent, "Name a run of this flow that delivered something, and whose records are still kept.";

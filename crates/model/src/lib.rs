@@ -6,6 +6,7 @@
 //!
 //! The one law: an export is a plan whose answer is its manifest.
 
+pub mod access;
 pub mod change;
 pub mod delivery;
 pub mod fault;
@@ -18,6 +19,7 @@ pub mod schedule;
 pub mod schema;
 pub mod time;
 
+pub use access::{Permission, Role, RoleBinding};
 pub use change::{ChangeSet, Changes, FileSlice, Position, RowGroup, SourceRef};
 pub use delivery::{
     Attempt, AttemptTag, DeliveryRecord, DeliveryState, Lease, SealedFile, StageHandle, StageToken,

@@ -1,7 +1,7 @@
 //! Organisations, sandboxes and clients.
 
 use async_trait::async_trait;
-use offtake_model::{ClientId, Fault, Millis, OrgId, SandboxName};
+use offtake_model::{ClientId, Fault, Millis, OrgId, RoleBinding, SandboxName};
 
 /// Keeps identities.
 #[async_trait]
@@ -17,8 +17,28 @@ pub trait IdentityStore: Send + Sync {
     /// The client of that id.
     async fn client(&self, id: &ClientId) -> Result<Option<ClientRecord>, Fault>;
 
+    /// The clients of an organisation, oldest first.
+    async fn clients(&self, org: &OrgId) -> Result<Vec<ClientRecord>, Fault>;
+
     /// Adds a client to an existing organisation.
     async fn add_client(&self, client: &ClientRecord) -> Result<(), Fault>;
+
+    /// Replaces everything of a client but its id, organisation and creation.
+    async fn replace_client(&self, client: &ClientRecord) -> Result<(), Fault>;
+
+    /// Adds an organisation with its default sandbox and first client.
+    async fn add_organisation(
+        &self,
+        org: &Organisation,
+        sandbox: &Sandbox,
+        client: &ClientRecord,
+    ) -> Result<(), Fault>;
+
+    /// Adds a sandbox to an existing organisation. False when it has one of that name.
+    async fn add_sandbox(&self, sandbox: &Sandbox) -> Result<bool, Fault>;
+
+    /// The sandboxes of an organisation, oldest first.
+    async fn sandboxes(&self, org: &OrgId) -> Result<Vec<Sandbox>, Fault>;
 
     /// The sandbox of that name.
     async fn sandbox(&self, org: &OrgId, name: &SandboxName) -> Result<Option<Sandbox>, Fault>;
@@ -70,4 +90,6 @@ pub struct ClientRecord {
     pub created_at: Millis,
     /// Whether it may still get tokens.
     pub enabled: bool,
+    /// What it may do, and where.
+    pub roles: Vec<RoleBinding>,
 }

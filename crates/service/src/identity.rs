@@ -6,7 +6,9 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use offtake_core::calendar;
-use offtake_model::{ClientId, ErrorCode, Fault, OrgId, SandboxName, Tenant};
+use offtake_model::{
+    ClientId, ErrorCode, Fault, OrgId, Permission, Role, RoleBinding, SandboxName, Tenant,
+};
 use offtake_ports::{ClientRecord, Organisation, Sandbox};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -26,6 +28,16 @@ pub struct Caller {
     pub client: ClientId,
     /// The tenant's sandbox.
     pub sandbox: Sandbox,
+    /// The client's roles in that sandbox.
+    pub roles: Vec<Role>,
+}
+
+impl Caller {
+    /// Whether a role of the caller allows it.
+    pub fn may(&self, permission: Permission) -> bool {
+        let mut roles = self.roles.iter();
+        roles.any(|role| role.permissions().contains(&permission))
+    }
 }
 
 /// A sandbox with its creation instant as text.
@@ -109,6 +121,7 @@ impl Service {
             secret_sha256: sha256(secret.expose_secret()),
             created_at: now,
             enabled: true,
+            roles: vec![RoleBinding::everywhere(Role::Operator)],
         };
         let made = self
             .identity
@@ -177,7 +190,10 @@ impl Service {
         }
 
         let sandbox = self.sandbox_of(&bearer.org, given).await?;
+        let roles = record.roles.iter();
+        let roles = roles.filter(|binding| binding.holds_in(&sandbox.name));
         Ok(Caller {
+            roles: roles.map(|binding| binding.role).collect(),
             tenant: Tenant {
                 org: bearer.org,
                 sandbox: sandbox.name.clone(),

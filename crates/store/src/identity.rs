@@ -3,12 +3,15 @@
 //! The one law: a client's secret is here only as a digest.
 
 use async_trait::async_trait;
-use offtake_model::{ClientId, Fault, Millis, OrgId, SandboxName};
+use offtake_model::{ClientId, Fault, Millis, OrgId, Role, RoleBinding, SandboxName};
 use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::failure::{Attempting, corrupt};
 use crate::store::{Store, commit};
+
+/// Stands in a row for every sandbox of the organisation.
+const EVERYWHERE: &str = "*";
 
 #[async_trait]
 impl IdentityStore for Store {
@@ -42,13 +45,95 @@ impl IdentityStore for Store {
         .fetch_optional(&mut *tx)
         .await
         .attempting(format_args!("read client {id}"))?;
-        row.map(ClientRecord::try_from).transpose()
+        match row {
+            Some(row) => with_roles(&mut tx, row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn clients(&self, org: &OrgId) -> Result<Vec<ClientRecord>, Fault> {
+        let mut tx = self.read().await?;
+        let rows: Vec<ClientRow> = sqlx::query_as(
+            "SELECT id, org, name, secret_sha256, created_at, enabled FROM client WHERE org = ?
+             ORDER BY created_at, id",
+        )
+        .bind(org.as_str())
+        .fetch_all(&mut *tx)
+        .await
+        .attempting(format_args!("list clients of {org}"))?;
+        let mut clients = Vec::with_capacity(rows.len());
+        for row in rows {
+            clients.push(with_roles(&mut tx, row).await?);
+        }
+        Ok(clients)
     }
 
     async fn add_client(&self, client: &ClientRecord) -> Result<(), Fault> {
         let mut tx = self.write().await?;
         insert_client(&mut tx, client).await?;
         commit(tx).await
+    }
+
+    async fn replace_client(&self, client: &ClientRecord) -> Result<(), Fault> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE client SET name = ?, secret_sha256 = ?, enabled = ? WHERE id = ?")
+            .bind(&client.name)
+            .bind(client.secret_sha256.as_slice())
+            .bind(client.enabled)
+            .bind(client.id.as_str())
+            .execute(&mut *tx)
+            .await
+            .attempting(format_args!("change client {}", client.id))?;
+        sqlx::query("DELETE FROM role_binding WHERE client = ?")
+            .bind(client.id.as_str())
+            .execute(&mut *tx)
+            .await
+            .attempting(format_args!("change the roles of client {}", client.id))?;
+        insert_roles(&mut tx, client).await?;
+        commit(tx).await
+    }
+
+    async fn add_organisation(
+        &self,
+        org: &Organisation,
+        sandbox: &Sandbox,
+        client: &ClientRecord,
+    ) -> Result<(), Fault> {
+        let mut tx = self.write().await?;
+        insert_organisation(&mut tx, org).await?;
+        insert_sandbox(&mut tx, sandbox).await?;
+        insert_client(&mut tx, client).await?;
+        commit(tx).await
+    }
+
+    async fn add_sandbox(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
+        let mut tx = self.write().await?;
+        let known: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM sandbox WHERE org = ? AND name = ?")
+                .bind(sandbox.org.as_str())
+                .bind(sandbox.name.as_str())
+                .fetch_one(&mut *tx)
+                .await
+                .attempting(format_args!("look for sandbox {}", sandbox.name))?;
+        if known > 0 {
+            return Ok(false);
+        }
+        insert_sandbox(&mut tx, sandbox).await?;
+        commit(tx).await?;
+        Ok(true)
+    }
+
+    async fn sandboxes(&self, org: &OrgId) -> Result<Vec<Sandbox>, Fault> {
+        let mut tx = self.read().await?;
+        let rows: Vec<SandboxRow> = sqlx::query_as(
+            "SELECT org, name, id, title, is_default, created_at FROM sandbox WHERE org = ?
+             ORDER BY created_at, name",
+        )
+        .bind(org.as_str())
+        .fetch_all(&mut *tx)
+        .await
+        .attempting(format_args!("list sandboxes of {org}"))?;
+        Ok(rows.into_iter().map(Sandbox::from).collect())
     }
 
     async fn sandbox(&self, org: &OrgId, name: &SandboxName) -> Result<Option<Sandbox>, Fault> {
@@ -119,10 +204,46 @@ async fn insert_client(db: &mut SqliteConnection, client: &ClientRecord) -> Resu
     .bind(client.secret_sha256.as_slice())
     .bind(client.created_at.0)
     .bind(client.enabled)
-    .execute(db)
+    .execute(&mut *db)
     .await
     .attempting(format_args!("insert client {}", client.id))?;
+    insert_roles(db, client).await
+}
+
+async fn insert_roles(db: &mut SqliteConnection, client: &ClientRecord) -> Result<(), Fault> {
+    for binding in &client.roles {
+        let sandbox = binding
+            .sandbox
+            .as_ref()
+            .map_or(EVERYWHERE, SandboxName::as_str);
+        sqlx::query("INSERT OR IGNORE INTO role_binding (client, sandbox, role) VALUES (?, ?, ?)")
+            .bind(client.id.as_str())
+            .bind(sandbox)
+            .bind(binding.role.name())
+            .execute(&mut *db)
+            .await
+            .attempting(format_args!("insert a role of client {}", client.id))?;
+    }
     Ok(())
+}
+
+async fn with_roles(db: &mut SqliteConnection, row: ClientRow) -> Result<ClientRecord, Fault> {
+    let bindings: Vec<(String, String)> = sqlx::query_as(
+        "SELECT sandbox, role FROM role_binding WHERE client = ? ORDER BY sandbox, role",
+    )
+    .bind(&row.id)
+    .fetch_all(db)
+    .await
+    .attempting(format_args!("read the roles of client {}", row.id))?;
+    let roles = bindings.into_iter().map(|(sandbox, role)| {
+        let known = Role::parse(&role);
+        Ok(RoleBinding {
+            sandbox: (sandbox != EVERYWHERE).then_some(SandboxName(sandbox)),
+            role: known.ok_or_else(|| corrupt(format_args!("stored role {role:?} is none")))?,
+        })
+    });
+    let roles = roles.collect::<Result<_, Fault>>()?;
+    row.into_record(roles)
 }
 
 #[derive(FromRow)]
@@ -158,21 +279,20 @@ struct ClientRow {
     enabled: bool,
 }
 
-impl TryFrom<ClientRow> for ClientRecord {
-    type Error = Fault;
-
-    fn try_from(row: ClientRow) -> Result<Self, Fault> {
-        let secret_sha256 = row
+impl ClientRow {
+    fn into_record(self, roles: Vec<RoleBinding>) -> Result<ClientRecord, Fault> {
+        let secret_sha256 = self
             .secret_sha256
             .try_into()
-            .map_err(|_| corrupt(format_args!("client {} has no proper digest", row.id)))?;
-        Ok(Self {
-            id: ClientId(row.id),
-            org: OrgId(row.org),
-            name: row.name,
+            .map_err(|_| corrupt(format_args!("client {} has no proper digest", self.id)))?;
+        Ok(ClientRecord {
+            id: ClientId(self.id),
+            org: OrgId(self.org),
+            name: self.name,
             secret_sha256,
-            created_at: Millis(row.created_at),
-            enabled: row.enabled,
+            created_at: Millis(self.created_at),
+            enabled: self.enabled,
+            roles,
         })
     }
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Json, Router};
 use http::StatusCode;
 use http::header::LOCATION;
 use offtake_service::{DatasetQuery, Service};
@@ -15,12 +14,19 @@ use crate::body::JsonBody;
 use crate::gate::Who;
 use crate::query::Pairs;
 use crate::reply::Reply;
+use crate::routes::needs;
+use crate::table::Routes;
 use crate::wire;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route(&format!("{CATALOG}/dataSets"), get(list).post(create))
-        .route(&format!("{CATALOG}/dataSets/{{id}}"), get(read))
+pub(super) fn routes() -> Routes {
+    let (all, one) = (
+        format!("{CATALOG}/dataSets"),
+        format!("{CATALOG}/dataSets/{{id}}"),
+    );
+    Routes::default()
+        .get(&all, needs::VIEW_DATASETS, list)
+        .post(&all, needs::MANAGE_DATASETS, create)
+        .get(&one, needs::VIEW_DATASETS, read)
 }
 
 async fn create(

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode};
 use offtake_service::{Listing, Service};
 
@@ -13,20 +11,25 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match};
+use crate::routes::{flow_service, if_match, needs};
 use crate::search::Search;
+use crate::table::Routes;
 use crate::wire;
 
 const COLLECTION: &str = "connections";
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route(&flow_service("/connections"), get(list).post(create))
-        .route(&flow_service("/connections/search"), post(search))
-        .route(
-            &flow_service("/connections/{id}"),
-            get(read).patch(patch).delete(delete),
-        )
+pub(super) fn routes() -> Routes {
+    let (all, one) = (
+        flow_service("/connections"),
+        flow_service("/connections/{id}"),
+    );
+    Routes::default()
+        .get(&all, needs::VIEW, list)
+        .post(&all, needs::CONNECT, create)
+        .post(&flow_service("/connections/search"), needs::VIEW, search)
+        .get(&one, needs::VIEW, read)
+        .patch(&one, needs::MANAGE, patch)
+        .delete(&one, needs::MANAGE, delete)
 }
 
 async fn create(

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode};
 use offtake_service::{FlowAction, FlowStart, Listing, Service};
 
@@ -13,21 +11,23 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match};
+use crate::routes::{flow_service, if_match, needs};
 use crate::search::Search;
+use crate::table::Routes;
 use crate::wire;
 
 const COLLECTION: &str = "flows";
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route(&flow_service("/flows"), get(list).post(create))
-        .route(
-            &flow_service("/flows/{id}"),
-            get(read).patch(patch).delete(delete),
-        )
-        .route(&flow_service("/flows/search"), post(search))
-        .route(&flow_service("/flows/{id}/action"), post(act))
+pub(super) fn routes() -> Routes {
+    let (all, one) = (flow_service("/flows"), flow_service("/flows/{id}"));
+    Routes::default()
+        .get(&all, needs::VIEW, list)
+        .post(&all, needs::EXPORT, create)
+        .post(&flow_service("/flows/search"), needs::VIEW, search)
+        .get(&one, needs::VIEW, read)
+        .patch(&one, needs::EXPORT, patch)
+        .delete(&one, needs::EXPORT, delete)
+        .post(&format!("{one}/action"), needs::EXPORT, act)
 }
 
 async fn create(

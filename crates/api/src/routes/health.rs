@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Json, Router};
 use offtake_service::Service;
 use serde_json::json;
 
 use crate::reply::Reply;
+use crate::table::{Needs, Routes};
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/health/live", get(live))
-        .route("/health/ready", get(ready))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/health/live", Needs::Nothing, live)
+        .get("/health/ready", Needs::Nothing, ready)
 }
 
 async fn live() -> Reply {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::HeaderMap;
 use http::header::HOST;
 use offtake_model::ErrorCode;
@@ -16,19 +15,24 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::flow_service;
+use crate::routes::{flow_service, needs};
+use crate::table::Routes;
 use crate::wire;
 
 const COLLECTION: &str = "runs";
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route(&flow_service("/runs"), get(list).post(start))
-        .route(&flow_service("/runs/{id}"), get(read).put(refuse))
-        .route(&flow_service("/runs/{id}/action"), post(act))
-        .route(
+pub(super) fn routes() -> Routes {
+    let (all, one) = (flow_service("/runs"), flow_service("/runs/{id}"));
+    Routes::default()
+        .get(&all, needs::VIEW, list)
+        .post(&all, needs::EXPORT, start)
+        .get(&one, needs::VIEW, read)
+        .put(&one, needs::EXPORT, refuse)
+        .post(&format!("{one}/action"), needs::EXPORT, act)
+        .post(
             "/data/core/activation/disflowprovider/adhocrun",
-            post(on_demand),
+            needs::EXPORT,
+            on_demand,
         )
 }
 

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Json, Router};
 use offtake_service::Service;
 
 use crate::gate::Who;
 use crate::reply::Reply;
+use crate::routes::needs;
+use crate::table::Routes;
 use crate::wire;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
+pub(super) fn routes() -> Routes {
     let path = "/data/foundation/sandbox-management/sandboxes/{name}";
-    Router::new().route(path, get(read))
+    Routes::default().get(path, needs::VIEW_SANDBOXES, read)
 }
 
 async fn read(

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 use offtake_service::{Listing, Service};
 
@@ -13,18 +11,23 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match};
+use crate::routes::{flow_service, if_match, needs};
+use crate::table::Routes;
 use crate::wire;
 
 const COLLECTION: &str = "sourceConnections";
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route(&flow_service("/sourceConnections"), get(list).post(create))
-        .route(
-            &flow_service("/sourceConnections/{id}"),
-            get(read).patch(patch).delete(delete),
-        )
+pub(super) fn routes() -> Routes {
+    let (all, one) = (
+        flow_service("/sourceConnections"),
+        flow_service("/sourceConnections/{id}"),
+    );
+    Routes::default()
+        .get(&all, needs::VIEW, list)
+        .post(&all, needs::EXPORT, create)
+        .get(&one, needs::VIEW, read)
+        .patch(&one, needs::EXPORT, patch)
+        .delete(&one, needs::EXPORT, delete)
 }
 
 async fn create(

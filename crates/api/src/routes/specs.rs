@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use offtake_model::ErrorCode;
 use offtake_service::{ConfigsQuery, Service};
 
@@ -13,24 +12,30 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::flow_service;
+use crate::routes::{flow_service, needs};
+use crate::table::Routes;
 use crate::wire;
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    let connections = flow_service("/connectionSpecs");
-    let flows = flow_service("/flowSpecs");
-    Router::new()
-        .route(&connections, get(connection_specs).post(read_only))
-        .route(
-            &format!("{connections}/{{id}}"),
-            get(connection_spec).merge(put(read_only)),
+pub(super) fn routes() -> Routes {
+    let (connections, connection) = (
+        flow_service("/connectionSpecs"),
+        flow_service("/connectionSpecs/{id}"),
+    );
+    let (flows, flow) = (flow_service("/flowSpecs"), flow_service("/flowSpecs/{id}"));
+    Routes::default()
+        .get(&connections, needs::VIEW, connection_specs)
+        .post(&connections, needs::MANAGE, read_only)
+        .get(&connection, needs::VIEW, connection_spec)
+        .put(&connection, needs::MANAGE, read_only)
+        .get(
+            &format!("{connection}/configs"),
+            needs::VIEW_DATASETS,
+            configs,
         )
-        .route(&format!("{connections}/{{id}}/configs"), get(configs))
-        .route(&flows, get(flow_specs).post(read_only))
-        .route(
-            &format!("{flows}/{{id}}"),
-            get(flow_spec).merge(put(read_only)),
-        )
+        .get(&flows, needs::VIEW, flow_specs)
+        .post(&flows, needs::MANAGE, read_only)
+        .get(&flow, needs::VIEW, flow_spec)
+        .put(&flow, needs::MANAGE, read_only)
 }
 
 async fn connection_specs(State(service): State<Arc<Service>>, query: Pairs) -> Reply {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
-use axum::routing::post;
-use axum::{Json, Router};
 use offtake_api_types::TokenResponse;
 use offtake_service::{Grant, Service};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,11 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::body;
 use crate::query::Pairs;
 use crate::reply::Reply;
+use crate::table::{Needs, Routes};
 
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/ims/token/v3", post(by_form))
-        .route("/ims/token/v2", post(by_form_or_query))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .post("/ims/token/v3", Needs::Nothing, by_form)
+        .post("/ims/token/v2", Needs::Nothing, by_form_or_query)
 }
 
 async fn by_form(State(service): State<Arc<Service>>, request: Request) -> Reply {

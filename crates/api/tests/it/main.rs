@@ -7,6 +7,7 @@
     reason = "tests may fail loudly, and their tables are long"
 )]
 
+mod access;
 mod again;
 mod bodies;
 mod catalog;

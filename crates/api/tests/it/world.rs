@@ -12,7 +12,8 @@ use http::{HeaderMap, Request};
 use offtake_api::{ApiSettings, router};
 use offtake_model::resource::TableFormat;
 use offtake_model::{
-    ClientId, ErrorCode, Fault, Millis, OrgId, Position, ResourceKind, Schema, SourceRef, Tenant,
+    ClientId, ErrorCode, Fault, Millis, OrgId, Position, ResourceKind, Role, RoleBinding, Schema,
+    SourceRef, Tenant,
 };
 use offtake_ports::{
     Catalog, ClientRecord, Clock, IdentityStore, Ids, LakeRoots, ResourceStore, RunLog, RunQuery,
@@ -400,5 +401,6 @@ pub(crate) fn other_client(id: &str, org: &OrgId) -> ClientRecord {
         secret_sha256: [1; 32],
         created_at: Millis(NOW),
         enabled: true,
+        roles: vec![RoleBinding::everywhere(Role::Admin)],
     }
 }

@@ -1,4 +1,4 @@
-use offtake_model::{ClientId, OrgId, SandboxName};
+use offtake_model::{ClientId, OrgId, Role, RoleBinding, SandboxName};
 use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
 
 use crate::bed::{Bed, START};
@@ -30,6 +30,13 @@ fn client(org: &OrgId, id: &str) -> ClientRecord {
         secret_sha256: [7; 32],
         created_at: START,
         enabled: true,
+        roles: vec![
+            RoleBinding::everywhere(Role::Viewer),
+            RoleBinding {
+                sandbox: Some(SandboxName("dev".to_owned())),
+                role: Role::Admin,
+            },
+        ],
     }
 }
 
@@ -65,4 +72,51 @@ async fn a_client_needs_an_organisation_and_a_new_id() {
     assert!(store.add_client(&first).await.is_err());
     assert_eq!(store.add_client(&client(&org.id, "two")).await, Ok(()));
     assert_eq!(store.client(&ClientId("three".to_owned())).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_client_is_replaced_with_its_roles_and_listed_with_its_organisation() {
+    let bed = Bed::new();
+    let store = bed.store().await;
+    let (one, two) = (organisation('A'), organisation('B'));
+    let mut first = client(&one.id, "one");
+    assert_eq!(
+        store.bootstrap(&one, &sandbox(&one.id), &first).await,
+        Ok(true)
+    );
+    let second = client(&two.id, "two");
+    assert_eq!(
+        store
+            .add_organisation(&two, &sandbox(&two.id), &second)
+            .await,
+        Ok(())
+    );
+    first.enabled = false;
+    first.secret_sha256 = [9; 32];
+    first.roles = vec![RoleBinding::everywhere(Role::Exporter)];
+    assert_eq!(store.replace_client(&first).await, Ok(()));
+    assert_eq!(store.client(&first.id).await, Ok(Some(first.clone())));
+    assert_eq!(store.clients(&one.id).await, Ok(vec![first]));
+    assert_eq!(store.clients(&two.id).await, Ok(vec![second]));
+}
+
+#[tokio::test]
+async fn a_sandbox_name_is_taken_once_per_organisation() {
+    let bed = Bed::new();
+    let store = bed.store().await;
+    let org = organisation('A');
+    let prod = sandbox(&org.id);
+    assert_eq!(
+        store.bootstrap(&org, &prod, &client(&org.id, "one")).await,
+        Ok(true)
+    );
+    let mut dev = sandbox(&org.id);
+    dev.id = "another id".to_owned();
+    dev.is_default = false;
+    assert_eq!(store.add_sandbox(&dev).await, Ok(false));
+    dev.name = SandboxName("dev".to_owned());
+    assert_eq!(store.add_sandbox(&dev).await, Ok(true));
+    let mut names: Vec<_> = store.sandboxes(&org.id).await.unwrap();
+    names.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+    assert_eq!(names, [dev, prod]);
 }
