@@ -6,6 +6,7 @@
 //!
 //! The one law: an adapter is correct when its port's conformance suite says so.
 
+pub mod credentials;
 pub mod engine;
 pub mod identity;
 pub mod journal;
@@ -17,6 +18,7 @@ pub mod system;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use credentials::{Access, Credentials};
 pub use engine::{Engine, TaskEvent, TaskRequest};
 pub use identity::{ClientRecord, IdentityStore, Organisation, Sandbox};
 pub use journal::{Applied, DeliveryJournal, DeliveryQueue, Enqueued, Recorded, Tick};

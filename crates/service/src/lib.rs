@@ -6,6 +6,7 @@
 //! The one law: a refused request leaves nothing behind. Everything is checked before the one write.
 
 mod connections;
+mod credentials;
 mod datasets;
 mod entity;
 mod etag;
@@ -22,6 +23,7 @@ mod targets;
 mod token;
 
 pub use connections::{ConnectionView, secrets_place};
+pub use credentials::StoredCredentials;
 pub use datasets::{ConfigsQuery, DatasetPage, DatasetQuery, DatasetView};
 pub use entity::Entity;
 pub use flows::{FlowAction, FlowStart, FlowView};
