@@ -29,8 +29,17 @@ const HOUSE: &[Room] = &[
         may_name: &["offtake-model"],
     },
     Room {
+        name: "offtake-storage",
+        may_name: &["offtake-model", "offtake-ports"],
+    },
+    Room {
         name: "offtake-lake",
-        may_name: &["offtake-model", "offtake-ports", "offtake-encode"],
+        may_name: &[
+            "offtake-model",
+            "offtake-ports",
+            "offtake-encode",
+            "offtake-storage",
+        ],
     },
     Room {
         name: "offtake-engine",
@@ -38,7 +47,7 @@ const HOUSE: &[Room] = &[
     },
     Room {
         name: "offtake-destination",
-        may_name: &["offtake-model", "offtake-ports"],
+        may_name: &["offtake-model", "offtake-ports", "offtake-storage"],
     },
     Room {
         name: "offtake-store",
@@ -74,6 +83,7 @@ const HOUSE: &[Room] = &[
             "offtake-model",
             "offtake-ports",
             "offtake-service",
+            "offtake-storage",
             "offtake-store",
         ],
     },
@@ -121,7 +131,7 @@ const WORLDS: &[World] = &[
     },
     World {
         name: "object_store",
-        known_to: &["offtake-lake"],
+        known_to: &["offtake-lake", "offtake-storage"],
     },
     World {
         name: "arrow",
@@ -157,7 +167,23 @@ const WORLDS: &[World] = &[
     },
     World {
         name: "reqwest",
-        known_to: &["offtake"],
+        known_to: &["offtake", "offtake-storage"],
+    },
+    World {
+        name: "rustls",
+        known_to: &["offtake-storage"],
+    },
+    World {
+        name: "rustls-native-certs",
+        known_to: &["offtake-storage"],
+    },
+    World {
+        name: "ipnet",
+        known_to: &["offtake-storage"],
+    },
+    World {
+        name: "quick-xml",
+        known_to: &["offtake-storage", "offtake-destination"],
     },
     World {
         name: "tracing-subscriber",
@@ -166,6 +192,7 @@ const WORLDS: &[World] = &[
     World {
         name: "tokio",
         known_to: &[
+            "offtake-storage",
             "offtake-lake",
             "offtake-engine",
             "offtake-destination",
@@ -188,6 +215,7 @@ const WORLDS: &[World] = &[
 
 const ASYNC: &[&str] = &[
     "offtake-ports",
+    "offtake-storage",
     "offtake-lake",
     "offtake-engine",
     "offtake-destination",

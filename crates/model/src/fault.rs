@@ -255,6 +255,12 @@ error_codes! {
     Overlapped, "OVERLAPPED", 1068, 409, None, "Overlapped", Permanent, "Nothing is lost: the run before it covers the same rows.";
     /// A staged file vanished before it was published.
     StagedLost, "STAGED_LOST", 1069, 503, None, "Staged file lost", Transient, "The file is written again.";
+
+    // The network.
+    /// A connection that the operator's policy does not allow.
+    NetworkRefused, "NETWORK_REFUSED", 1100, 422, None, "Network refused", Permanent, "Use an address that may be reached, or let the operator add its network to `network.allow` (port to `network.ports`, plain HTTP by `network.allow_http`).";
+    /// The other side's certificate is not trusted.
+    TlsNotTrusted, "TLS_NOT_TRUSTED", 1101, 502, None, "TLS not trusted", Credentials, "Renew the certificate, or add its authority to `network.ca_file`; the delivery goes on from where it stands.";
 }
 
 impl ErrorCode {

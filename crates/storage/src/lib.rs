@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod door;
+mod guard;
+mod network;
+mod resolve;
+mod sign;
+mod tls;
+
+pub use door::{Door, NoAnswer, Patience};
+pub use network::{Network, NetworkSettings};
+pub use resolve::Resolver;
+pub use sign::{AwsKeys, AwsSigner, AzureSigner};
+pub use tls::use_our_crypto;
