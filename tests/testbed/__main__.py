@@ -19,7 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from bed import BED, Missing, folder
+from servers.blob import Azurite
 from servers.s3 import Moto, Radosgw
+from servers.sftp import OddPeer, OpenSsh
 
 
 class Server(Protocol):
@@ -35,7 +37,7 @@ class Server(Protocol):
 
 def servers() -> list[Server]:
     """All of them."""
-    return [Moto(), Radosgw()]
+    return [Moto(), Radosgw(), Azurite(), OpenSsh(), OddPeer()]
 
 
 def start(server: Server) -> str:
