@@ -6,18 +6,21 @@
 //! The one law: the tasks of a plan hold every row group of its slices exactly once.
 
 mod tasks;
+mod unseen;
 
 use offtake_model::delivery::Cursor;
 use offtake_model::plan::PlanMode;
+use offtake_model::resource::TableFormat;
 use offtake_model::{
     ChangeSet, Changes, DatasetId, DeliveryId, ErrorCode, ExportPlan, ExportSpec, Fault, FileSlice,
-    FileTask, OnRewrite, Position, Run, Schema,
+    FileTask, FolderFile, FolderListing, OnRewrite, Position, Run, Schema, SeenFolder,
 };
 
 use crate::naming::{self, FolderTemplate, TemplateValues};
 use crate::{canonical, specs};
 
 pub use tasks::{PACK_ABOVE, TASKS_MAX};
+pub use unseen::{Look, unseen};
 
 /// What to ask the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum LakeQuestion {
         /// The cursor's position.
         from: Position,
     },
+    /// What lies in the folder, and what the flow has seen of it.
+    Files,
 }
 
 /// What the lake answered.
@@ -38,6 +43,13 @@ pub enum LakeAnswer {
     Snapshot(ChangeSet),
     /// To [`LakeQuestion::Changes`].
     Changes(Changes),
+    /// To [`LakeQuestion::Files`].
+    Files {
+        /// What lies there now.
+        listing: FolderListing,
+        /// What was delivered before; nothing when there was no delivery yet.
+        seen: Option<SeenFolder>,
+    },
 }
 
 /// What follows from the answer.
@@ -56,6 +68,17 @@ pub enum Next {
     AskSnapshotAgain {
         /// The position that the increment would have led to.
         at: Position,
+    },
+    /// Ask for these files of the folder as slices, and plan them.
+    ReadFiles {
+        /// Why it is what it is.
+        mode: PlanMode,
+        /// What lies in the folder.
+        listing: FolderListing,
+        /// Which of it to send.
+        chosen: Vec<FolderFile>,
+        /// The schema that was delivered before and may only be added to.
+        known: Option<Schema>,
     },
 }
 
@@ -94,8 +117,9 @@ impl Default for Limits {
 /// The question to put to the lake for a run, given where the flow stands in the dataset.
 ///
 /// The runs of a flow that always sends everything ([`crate::schedule::always_full`]) have `full` set.
-pub fn ask(run: &Run, cursor: Option<&Cursor>) -> LakeQuestion {
+pub fn ask(run: &Run, format: TableFormat, cursor: Option<&Cursor>) -> LakeQuestion {
     match cursor {
+        _ if format == TableFormat::ParquetFolder => LakeQuestion::Files,
         Some(cursor) if !run.full => LakeQuestion::Changes {
             from: cursor.position.clone(),
         },
@@ -123,15 +147,61 @@ pub fn after(subject: &Subject<'_>, answer: LakeAnswer) -> Result<Next, Fault> {
         }
         LakeAnswer::Changes(Changes::Rewritten { at, to }) => match subject.run.spec.on_rewrite {
             OnRewrite::Full => Ok(Next::AskSnapshotAgain { at: to }),
-            OnRewrite::Fail => Err(Fault::new(
-                ErrorCode::SourceRewritten,
-                format!(
-                    "failed to plan an increment of dataset {}: rows were deleted or rewritten at {at}",
-                    subject.dataset
-                ),
-            )),
+            OnRewrite::Fail => Err(rewritten(subject, &at)),
+        },
+        LakeAnswer::Files { listing, seen } => after_look(subject, listing, seen),
+    }
+}
+
+/// What a look into a folder means.
+fn after_look(
+    subject: &Subject<'_>,
+    listing: FolderListing,
+    seen: Option<SeenFolder>,
+) -> Result<Next, Fault> {
+    let whole = |mode, listing: FolderListing| Next::ReadFiles {
+        mode,
+        chosen: listing.files.clone(),
+        listing,
+        known: None,
+    };
+    if subject.cursor.is_none() {
+        return Ok(whole(PlanMode::Full, listing));
+    }
+    if subject.run.full {
+        return Ok(whole(PlanMode::FullResync, listing));
+    }
+    let Some(seen) = seen else {
+        return Err(Fault::new(
+            ErrorCode::SourceHistoryLost,
+            format!(
+                "failed to plan an increment of dataset {}: it was no folder when it was delivered before",
+                subject.dataset
+            ),
+        ));
+    };
+    match unseen(&listing.files, &seen.files) {
+        Look::Added(chosen) => Ok(Next::ReadFiles {
+            mode: PlanMode::Incremental,
+            listing,
+            chosen,
+            known: Some(seen.schema),
+        }),
+        Look::Rewritten { at } => match subject.run.spec.on_rewrite {
+            OnRewrite::Full => Ok(whole(PlanMode::FullAfterRewrite, listing)),
+            OnRewrite::Fail => Err(rewritten(subject, &at)),
         },
     }
+}
+
+fn rewritten(subject: &Subject<'_>, at: &str) -> Fault {
+    Fault::new(
+        ErrorCode::SourceRewritten,
+        format!(
+            "failed to plan an increment of dataset {}: rows were deleted or rewritten at {at}",
+            subject.dataset
+        ),
+    )
 }
 
 /// Makes the plan.
@@ -212,22 +282,35 @@ fn check_forward(subject: &Subject<'_>, to: &Position) -> Result<(), Fault> {
     let Some(cursor) = subject.cursor else {
         return Ok(());
     };
-    let Position::Delta {
-        table: from_table,
-        version: from,
-    } = &cursor.position;
-    let Position::Delta { table, version } = to;
-    if table == from_table && version >= from {
+    let forward = match (&cursor.position, to) {
+        (
+            Position::Delta {
+                table: before,
+                version: from,
+            },
+            Position::Delta { table, version },
+        ) => table == before && version >= from,
+        (Position::Folder { .. }, _) | (_, Position::Folder { .. }) => false,
+    };
+    if forward {
         return Ok(());
     }
     Err(Fault::new(
         ErrorCode::SourceHistoryLost,
         format!(
-            "failed to plan an increment of dataset {}: the flow stands at version {from} of table {from_table}, \
-             the lake at version {version} of table {table}",
-            subject.dataset
+            "failed to plan an increment of dataset {}: the flow stands at {}, the lake at {}",
+            subject.dataset,
+            spoken(&cursor.position),
+            spoken(to)
         ),
     ))
+}
+
+fn spoken(position: &Position) -> String {
+    match position {
+        Position::Delta { table, version } => format!("version {version} of table {table}"),
+        Position::Folder { files, .. } => format!("a folder of {files} files"),
+    }
 }
 
 /// The dataset's folder, and whether no other dataset of the run has it.

@@ -35,7 +35,7 @@ pub(crate) async fn plan(hands: &Hands, record: &DeliveryRecord) -> Result<Box<E
         organisation_name: record.run.spec.tenant.org.as_str(),
         cursor: cursor.as_ref(),
     };
-    let question = plan::ask(&record.run, cursor.as_ref());
+    let question = plan::ask(&record.run, dataset.format, cursor.as_ref());
     let (mode, changes) = answer(hands, &dataset, &subject, question).await?;
     let plan = plan::plan_export(&subject, mode, changes, &hands.context.settings.plan)?;
     tracing::info!(mode = ?plan.mode, tasks = plan.tasks.len(), "delivery planned");
@@ -111,12 +111,32 @@ async fn answer(
         LakeQuestion::Changes { from } => {
             LakeAnswer::Changes(lake.changes(location, format, &from, None).await?)
         }
+        LakeQuestion::Files => LakeAnswer::Files {
+            listing: lake.files(location).await?,
+            seen: hands
+                .context
+                .deps
+                .journal
+                .seen(subject.run.flow, subject.dataset)
+                .await?,
+        },
     };
     match plan::after(subject, answer)? {
         Next::Plan { mode, changes } => Ok((mode, changes)),
         Next::AskSnapshotAgain { at } => {
             let changes = lake.snapshot(location, format, Some(&at)).await?;
             Ok((PlanMode::FullAfterRewrite, changes))
+        }
+        Next::ReadFiles {
+            mode,
+            listing,
+            chosen,
+            known,
+        } => {
+            let changes = lake
+                .slices(location, &listing, &chosen, known.as_ref())
+                .await?;
+            Ok((mode, changes))
         }
     }
 }

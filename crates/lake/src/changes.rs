@@ -11,6 +11,7 @@ use delta_kernel::schema::StructType;
 use delta_kernel::table_features::ColumnMappingMode;
 use offtake_model::{ChangeSet, Changes, ErrorCode, Fault, Position, Schema};
 
+use crate::local::version_of;
 use crate::log::{Add, Commit, LogListing, Metadata, Protocol, read_commit};
 use crate::root::{Roots, TableDir};
 use crate::schema;
@@ -33,10 +34,16 @@ pub(crate) fn between(
     let Position::Delta {
         table: id,
         version: from,
-    } = from;
+    } = from
+    else {
+        return Err(lost(
+            table,
+            "it was a folder without a log when it was delivered before",
+        ));
+    };
     let listing = LogListing::read(table)?;
     let latest = listing.latest().unwrap_or_default();
-    let end = to.map_or(latest, |Position::Delta { version, .. }| *version);
+    let end = to.and_then(version_of).unwrap_or(latest);
     if *from > latest || end > latest {
         return Err(lost(
             table,

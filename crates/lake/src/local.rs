@@ -8,7 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use offtake_model::change::MaskRef;
 use offtake_model::resource::TableFormat;
-use offtake_model::{ChangeSet, Changes, ErrorCode, Fault, FileSlice, OrgId, Position, SourceRef};
+use offtake_model::{
+    ChangeSet, Changes, ErrorCode, Fault, FileSlice, FolderFile, FolderListing, OrgId, Position,
+    Schema, SourceRef,
+};
 use offtake_ports::{Catalog, Lake, LakeRoots, RangeReader, RowMasks, Sources, TableInfo};
 use tokio::sync::Semaphore;
 
@@ -63,9 +66,10 @@ impl Lake for LocalLake {
     async fn snapshot(
         &self,
         location: &SourceRef,
-        TableFormat::Delta: TableFormat,
+        format: TableFormat,
         at: Option<&Position>,
     ) -> Result<ChangeSet, Fault> {
+        only_delta(format)?;
         let at = at.cloned();
         self.read_table(location, move |table, roots| {
             snapshot(table, roots, at.as_ref())
@@ -76,15 +80,30 @@ impl Lake for LocalLake {
     async fn changes(
         &self,
         location: &SourceRef,
-        TableFormat::Delta: TableFormat,
+        format: TableFormat,
         from: &Position,
         to: Option<&Position>,
     ) -> Result<Changes, Fault> {
+        only_delta(format)?;
         let (from, to) = (from.clone(), to.cloned());
         self.read_table(location, move |table, roots| {
             changes::between(table, roots, &from, to.as_ref())
         })
         .await
+    }
+
+    async fn files(&self, _location: &SourceRef) -> Result<FolderListing, Fault> {
+        Err(no_folders())
+    }
+
+    async fn slices(
+        &self,
+        _location: &SourceRef,
+        _listing: &FolderListing,
+        _chosen: &[FolderFile],
+        _known: Option<&Schema>,
+    ) -> Result<ChangeSet, Fault> {
+        Err(no_folders())
     }
 }
 
@@ -133,10 +152,32 @@ impl RowMasks for LocalLake {
     }
 }
 
+fn only_delta(format: TableFormat) -> Result<(), Fault> {
+    match format {
+        TableFormat::Delta => Ok(()),
+        TableFormat::ParquetFolder => Err(no_folders()),
+    }
+}
+
+fn no_folders() -> Fault {
+    Fault::new(
+        ErrorCode::SourceFeatureUnsupported,
+        "folders of Parquet files cannot be read yet",
+    )
+}
+
 fn snapshot(table: &TableDir, roots: &Roots, at: Option<&Position>) -> Result<ChangeSet, Fault> {
     let listing = LogListing::read(table)?;
     let version = load(table, &listing, at)?;
     version.files(table, &listing, roots)
+}
+
+/// The version that a position of a Delta table stands for.
+pub(crate) const fn version_of(position: &Position) -> Option<u64> {
+    match position {
+        Position::Delta { version, .. } => Some(*version),
+        Position::Folder { .. } => None,
+    }
 }
 
 /// Loads the version asked for, or the latest.
@@ -146,7 +187,7 @@ fn load(
     at: Option<&Position>,
 ) -> Result<TableVersion, Fault> {
     let latest = listing.latest().unwrap_or_default();
-    let wanted = at.map_or(latest, |Position::Delta { version, .. }| *version);
+    let wanted = at.and_then(version_of).unwrap_or(latest);
     if let Some(missing) = listing.first_gap(wanted) {
         // A reader of a past version is late; a table that can't tell its present is broken.
         let code = match at {

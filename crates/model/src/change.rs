@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::Schema;
 
-/// A place in a dataset's history. Positions of one dataset and kind are ordered.
+/// A place in a dataset's history. Versions of one Delta table are ordered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Position {
@@ -15,6 +15,43 @@ pub enum Position {
         /// The version, counted from 0.
         version: u64,
     },
+    /// What one look into a Parquet folder showed. A folder keeps no history: no two looks have an order.
+    Folder {
+        /// Data files in it.
+        files: u64,
+        /// A fingerprint of their paths, sizes and tags.
+        fingerprint: String,
+    },
+}
+
+/// A data file of a Parquet folder, with what tells its bytes from others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FolderFile {
+    /// Path below the lake root.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The store's tag for these bytes; for local files made of the instant of their last change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
+/// What lies in a Parquet folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderListing {
+    /// The position that stands for exactly these files.
+    pub at: Position,
+    /// The data files, in the order of their paths.
+    pub files: Vec<FolderFile>,
+}
+
+/// What a flow has delivered of a Parquet folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenFolder {
+    /// The files.
+    pub files: Vec<FolderFile>,
+    /// The schema they were delivered with.
+    pub schema: Schema,
 }
 
 /// Where the bytes of a source file lie: a lake root and a path below it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::Position;
+use crate::change::{Position, SeenFolder};
 use crate::fault::Fault;
 use crate::id::{AttemptId, DeliveryId, RunId};
 use crate::plan::ExportPlan;
@@ -290,6 +290,17 @@ pub struct CursorMove {
     pub to: Position,
     /// The new number; the row must have one less.
     pub seq: u64,
+    /// What becomes of the files seen, when the dataset is a Parquet folder.
+    pub seen: Option<SeenMove>,
+}
+
+/// How a commit changes what a flow has delivered of a Parquet folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenMove {
+    /// Files and schema of this delivery.
+    pub delivered: SeenFolder,
+    /// Whether they replace what was seen before, because everything was sent, or are added to it.
+    pub whole: bool,
 }
 
 /// Where a flow stands in a dataset's history.

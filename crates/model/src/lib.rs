@@ -20,7 +20,10 @@ pub mod schema;
 pub mod time;
 
 pub use access::{Permission, Role, RoleBinding};
-pub use change::{ChangeSet, Changes, FileSlice, Position, RowGroup, SourceRef};
+pub use change::{
+    ChangeSet, Changes, FileSlice, FolderFile, FolderListing, Position, RowGroup, SeenFolder,
+    SourceRef,
+};
 pub use delivery::{
     Attempt, AttemptTag, DeliveryRecord, DeliveryState, Lease, SealedFile, StageHandle, StageToken,
     Transition, Winner,

@@ -284,4 +284,6 @@ pub struct Dataset {
 pub enum TableFormat {
     /// A Delta table.
     Delta,
+    /// A folder of Parquet files without a table's log.
+    ParquetFolder,
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
     Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, ExportPlan, Fault, FlowId, Lease,
-    Millis, Resource, Revision, Run, RunId, StageHandle, Tenant, Transition, Winner,
+    Millis, Resource, Revision, Run, RunId, SeenFolder, StageHandle, Tenant, Transition, Winner,
 };
 
 /// Hands out work. One run per flow and trigger, one delivery per run and dataset, however often enqueued;
@@ -104,6 +104,9 @@ pub trait DeliveryJournal: Send + Sync {
 
     /// The plan of a delivery that succeeded.
     async fn plan(&self, delivery: DeliveryId) -> Result<Option<ExportPlan>, Fault>;
+
+    /// What the flow has delivered of a dataset that is a Parquet folder; nothing before its first delivery.
+    async fn seen(&self, flow: FlowId, dataset: &DatasetId) -> Result<Option<SeenFolder>, Fault>;
 
     /// Journals an attempt, before its upload is created. Guard: executing.
     async fn begin_attempt(&self, lease: &Lease, attempt: &Attempt) -> Result<Applied, Fault>;

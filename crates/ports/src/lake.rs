@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use offtake_model::change::MaskRef;
 use offtake_model::resource::TableFormat;
-use offtake_model::{ChangeSet, Changes, Fault, FileSlice, OrgId, Position, Schema, SourceRef};
+use offtake_model::{
+    ChangeSet, Changes, Fault, FileSlice, FolderFile, FolderListing, OrgId, Position, Schema,
+    SourceRef,
+};
 
 /// Answers what a dataset holds. The same positions always give the same answer; a gap in history is refused, not guessed.
 #[async_trait]
@@ -28,6 +31,20 @@ pub trait Lake: Send + Sync {
         from: &Position,
         to: Option<&Position>,
     ) -> Result<Changes, Fault>;
+
+    /// The data files that lie in a Parquet folder now. Such a dataset has no log to ask for changes: what is new is
+    /// what the flow has not seen.
+    async fn files(&self, location: &SourceRef) -> Result<FolderListing, Fault>;
+
+    /// Those of the folder's files that are in `chosen`, read as one schema that only adds to `known`, what was
+    /// delivered before. Files whose types cannot be brought together are refused by name.
+    async fn slices(
+        &self,
+        location: &SourceRef,
+        listing: &FolderListing,
+        chosen: &[FolderFile],
+        known: Option<&Schema>,
+    ) -> Result<ChangeSet, Fault>;
 }
 
 /// Looks at places in the lake before they become datasets.

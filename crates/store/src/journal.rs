@@ -5,13 +5,14 @@
 
 mod attempts;
 mod record;
+mod seen;
 mod transitions;
 
 use async_trait::async_trait;
 use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
     Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, ExportPlan, Fault, FlowId, Lease,
-    Millis, StageHandle, Transition, Winner,
+    Millis, SeenFolder, StageHandle, Transition, Winner,
 };
 use offtake_ports::{Applied, DeliveryJournal, Recorded};
 use sqlx::sqlite::SqliteQueryResult;
@@ -34,6 +35,11 @@ impl DeliveryJournal for Store {
     async fn plan(&self, delivery: DeliveryId) -> Result<Option<ExportPlan>, Fault> {
         let mut tx = self.read().await?;
         record::plan(&mut tx, delivery).await
+    }
+
+    async fn seen(&self, flow: FlowId, dataset: &DatasetId) -> Result<Option<SeenFolder>, Fault> {
+        let mut tx = self.read().await?;
+        seen::read(&mut tx, flow, dataset).await
     }
 
     async fn begin_attempt(&self, lease: &Lease, attempt: &Attempt) -> Result<Applied, Fault> {

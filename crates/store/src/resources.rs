@@ -373,10 +373,15 @@ pub(crate) async fn remove_hidden_flow(db: &mut SqliteConnection, flow: &str) ->
     if removed.rows_affected() == 0 {
         return Ok(());
     }
-    sqlx::query("DELETE FROM cursor WHERE flow_id = ?")
-        .bind(flow)
-        .execute(db)
-        .await
-        .attempting(format_args!("remove cursors of deleted flow {flow}"))?;
+    for statement in [
+        "DELETE FROM cursor WHERE flow_id = ?",
+        "DELETE FROM seen_file WHERE flow_id = ?",
+    ] {
+        sqlx::query(statement)
+            .bind(flow)
+            .execute(&mut *db)
+            .await
+            .attempting(format_args!("remove cursors of deleted flow {flow}"))?;
+    }
     Ok(())
 }

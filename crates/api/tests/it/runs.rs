@@ -375,6 +375,7 @@ pub(crate) async fn succeed(world: &World) -> Lease {
         dataset: record.dataset,
         to: position,
         seq: 1,
+        seen: None,
     };
     world.clock.advance(Duration::from_secs(3));
     apply(Transition::Commit {

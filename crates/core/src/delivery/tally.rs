@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use offtake_model::delivery::CursorMove;
-use offtake_model::{DeliveryRecord, RunMetrics};
+use offtake_model::delivery::{CursorMove, SeenMove};
+use offtake_model::plan::PlanMode;
+use offtake_model::{DeliveryRecord, ExportPlan, FolderFile, Position, RunMetrics, SeenFolder};
 
 /// Counters of a delivery whose files are all won (contract, 8.3).
 pub(super) fn metrics(record: &DeliveryRecord) -> RunMetrics {
@@ -48,5 +49,33 @@ pub(super) fn cursor(record: &DeliveryRecord) -> Option<CursorMove> {
         dataset: record.dataset.clone(),
         to: plan.to.clone(),
         seq: plan.seq,
+        seen: seen(plan),
     })
+}
+
+/// The files that the plan sends, when they are a folder's.
+fn seen(plan: &ExportPlan) -> Option<SeenMove> {
+    match &plan.to {
+        Position::Delta { .. } => None,
+        Position::Folder { .. } => {
+            let slices = plan.tasks.iter().flat_map(|task| &task.slices);
+            let files: BTreeMap<&str, FolderFile> = slices
+                .map(|slice| {
+                    let file = FolderFile {
+                        path: slice.source.path.clone(),
+                        bytes: slice.bytes,
+                        tag: slice.etag.clone(),
+                    };
+                    (slice.source.path.as_str(), file)
+                })
+                .collect();
+            Some(SeenMove {
+                delivered: SeenFolder {
+                    files: files.into_values().collect(),
+                    schema: plan.schema.clone(),
+                },
+                whole: plan.mode != PlanMode::Incremental,
+            })
+        }
+    }
 }

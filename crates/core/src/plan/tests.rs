@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 
 use offtake_model::delivery::Cursor;
 use offtake_model::plan::PlanMode;
+use offtake_model::resource::TableFormat;
 use offtake_model::{
     ChangeSet, Changes, Compression, ConnectionId, DataType, DatasetId, DeliveryId,
-    DestinationKind, ErrorCode, ExportPlan, ExportSpec, Field, FileSlice, FileType, FlowId, Millis,
-    OnRewrite, OrgId, OutputEncoding, Position, ResourceId, RowGroup, Run, RunId, RunKind,
-    SandboxName, Schema, SinkRef, SourceRef, Tenant,
+    DestinationKind, ErrorCode, ExportPlan, ExportSpec, Field, FileSlice, FileType, FlowId,
+    FolderFile, FolderListing, Millis, OnRewrite, OrgId, OutputEncoding, Position, ResourceId,
+    RowGroup, Run, RunId, RunKind, SandboxName, Schema, SeenFolder, SinkRef, SourceRef, Tenant,
 };
 use proptest::prelude::*;
 
@@ -126,6 +127,7 @@ pub(crate) fn plan(
     match after(&subject, answer).unwrap() {
         Next::Plan { mode, changes } => plan_export(&subject, mode, changes, &limits).unwrap(),
         Next::AskSnapshotAgain { .. } => panic!("nothing was rewritten"),
+        Next::ReadFiles { .. } => panic!("it is no folder"),
     }
 }
 
@@ -143,11 +145,14 @@ fn subject<'a>(run: &'a Run, dataset: &'a DatasetId, cursor: Option<&'a Cursor>)
 #[test]
 fn the_first_run_asks_for_all_and_later_ones_for_what_was_added() {
     let mut run = run();
-    assert_eq!(ask(&run, None), LakeQuestion::Snapshot);
+    assert_eq!(ask(&run, TableFormat::Delta, None), LakeQuestion::Snapshot);
     let since = LakeQuestion::Changes { from: position(3) };
-    assert_eq!(ask(&run, Some(&cursor(3))), since);
+    assert_eq!(ask(&run, TableFormat::Delta, Some(&cursor(3))), since);
     run.full = true;
-    assert_eq!(ask(&run, Some(&cursor(3))), LakeQuestion::Snapshot);
+    assert_eq!(
+        ask(&run, TableFormat::Delta, Some(&cursor(3))),
+        LakeQuestion::Snapshot
+    );
 }
 
 #[test]
@@ -368,4 +373,88 @@ fn the_serialised_plan_is_this() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap());
     let read: ExportPlan = serde_json::from_slice(&serde_json::to_vec(&plan).unwrap()).unwrap();
     assert_eq!(read, plan);
+}
+
+fn look(names: &[&str]) -> FolderListing {
+    FolderListing {
+        at: Position::Folder {
+            files: names.len() as u64,
+            fingerprint: names.concat(),
+        },
+        files: names
+            .iter()
+            .map(|name| FolderFile {
+                path: (*name).to_owned(),
+                bytes: 3,
+                tag: None,
+            })
+            .collect(),
+    }
+}
+
+/// Mode, files to send, and whether the schema delivered before binds.
+fn read_of(
+    run: &Run,
+    stood: bool,
+    seen: Option<&[&str]>,
+    now: &[&str],
+) -> Result<(PlanMode, Vec<String>, bool), ErrorCode> {
+    let dataset = dataset();
+    let at = Cursor {
+        position: look(&[]).at,
+        seq: 1,
+    };
+    let answer = LakeAnswer::Files {
+        listing: look(now),
+        seen: seen.map(|names| SeenFolder {
+            files: look(names).files,
+            schema: Schema::default(),
+        }),
+    };
+    match after(&subject(run, &dataset, stood.then_some(&at)), answer) {
+        Ok(Next::ReadFiles {
+            mode,
+            chosen,
+            known,
+            listing,
+        }) => {
+            assert_eq!(listing, look(now));
+            Ok((
+                mode,
+                chosen.into_iter().map(|file| file.path).collect(),
+                known.is_some(),
+            ))
+        }
+        Ok(other) => panic!("{other:?}"),
+        Err(fault) => Err(fault.code),
+    }
+}
+
+#[test]
+fn a_folder_sends_what_was_not_seen_and_a_rewrite_follows_the_flow() {
+    let mut run = run();
+    let paths = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        ask(&run, TableFormat::ParquetFolder, Some(&cursor(3))),
+        LakeQuestion::Files
+    );
+    let first = read_of(&run, false, None, &["a", "b"]);
+    assert_eq!(first, Ok((PlanMode::Full, paths(&["a", "b"]), false)));
+    let more = read_of(&run, true, Some(&["b"]), &["a", "b", "c"]);
+    assert_eq!(more, Ok((PlanMode::Incremental, paths(&["a", "c"]), true)));
+    let same = read_of(&run, true, Some(&["b"]), &["b"]);
+    assert_eq!(same, Ok((PlanMode::Incremental, paths(&[]), true)));
+    let gone = |run: &Run| read_of(run, true, Some(&["a"]), &["b"]);
+    assert_eq!(gone(&run), Err(ErrorCode::SourceRewritten));
+    run.spec.on_rewrite = OnRewrite::Full;
+    assert_eq!(
+        gone(&run),
+        Ok((PlanMode::FullAfterRewrite, paths(&["b"]), false))
+    );
+    assert_eq!(
+        read_of(&run, true, None, &["b"]),
+        Err(ErrorCode::SourceHistoryLost)
+    );
+    run.full = true;
+    assert_eq!(gone(&run), Ok((PlanMode::FullResync, paths(&["b"]), false)));
 }

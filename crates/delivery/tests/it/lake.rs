@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use offtake_model::resource::TableFormat;
-use offtake_model::{ChangeSet, Changes, Fault, FileSlice, Position, Schema, SourceRef};
+use offtake_model::{
+    ChangeSet, Changes, Fault, FileSlice, FolderFile, FolderListing, Position, Schema, SourceRef,
+};
 use offtake_ports::Lake;
 
 /// Larger than the planner's packing, so that each data file becomes a task of its own.
@@ -67,7 +69,23 @@ impl Lake for OneTable {
         from: &Position,
         _to: Option<&Position>,
     ) -> Result<Changes, Fault> {
-        let Position::Delta { version, .. } = from;
+        let Position::Delta { version, .. } = from else {
+            panic!("the table is no folder");
+        };
         Ok(Changes::Appended(self.range(*version)))
+    }
+
+    async fn files(&self, _location: &SourceRef) -> Result<FolderListing, Fault> {
+        panic!("the table is no folder");
+    }
+
+    async fn slices(
+        &self,
+        _location: &SourceRef,
+        _listing: &FolderListing,
+        _chosen: &[FolderFile],
+        _known: Option<&Schema>,
+    ) -> Result<ChangeSet, Fault> {
+        panic!("the table is no folder");
     }
 }

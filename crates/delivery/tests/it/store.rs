@@ -10,7 +10,7 @@ use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
     Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, DeliveryState, ErrorCode,
     ExportPlan, Fault, FlowId, Lease, Millis, Resource, ResourceBody, ResourceId, ResourceKind,
-    Revision, Run, RunId, RunMetrics, StageHandle, Tenant, Transition, Winner,
+    Revision, Run, RunId, RunMetrics, SeenFolder, StageHandle, Tenant, Transition, Winner,
 };
 use offtake_ports::journal::Renewed;
 use offtake_ports::testing::ManualClock;
@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) runs: HashMap<RunId, Run>,
     pub(crate) rows: BTreeMap<DeliveryId, Row>,
     pub(crate) cursors: HashMap<(FlowId, DatasetId), Cursor>,
+    pub(crate) seen: HashMap<(FlowId, DatasetId), SeenFolder>,
     /// States every delivery went through, in order.
     pub(crate) history: Vec<(DeliveryId, DeliveryState)>,
     writes: usize,
@@ -207,6 +208,19 @@ impl Inner {
         }
         if let Some(step) = moved {
             let key = (step.flow, step.dataset);
+            if let Some(seen) = step.seen {
+                let delivered = seen.delivered;
+                let known = self.seen.entry(key.clone()).or_insert_with(|| SeenFolder {
+                    files: Vec::new(),
+                    schema: delivered.schema.clone(),
+                });
+                if seen.whole {
+                    known.files.clear();
+                }
+                known.files.extend(delivered.files);
+                known.files.sort_by(|a, b| a.path.cmp(&b.path));
+                known.schema = delivered.schema;
+            }
             let before = self.cursors.get(&key).map_or(0, |cursor| cursor.seq);
             assert_eq!(step.seq, before + 1, "the cursor skipped");
             self.cursors.insert(
@@ -382,6 +396,10 @@ impl DeliveryJournal for MemoryStore {
             .values()
             .find(|row| row.record.id == delivery && row.record.state == DeliveryState::Succeeded);
         Ok(row.and_then(|row| row.record.plan.clone()))
+    }
+
+    async fn seen(&self, flow: FlowId, dataset: &DatasetId) -> Result<Option<SeenFolder>, Fault> {
+        Ok(self.inner().seen.get(&(flow, dataset.clone())).cloned())
     }
 
     async fn begin_attempt(&self, lease: &Lease, attempt: &Attempt) -> Result<Applied, Fault> {

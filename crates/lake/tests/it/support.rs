@@ -119,7 +119,9 @@ impl TestLake {
 }
 
 pub(crate) fn at(position: &Position, version: u64) -> Position {
-    let Position::Delta { table, .. } = position;
+    let Position::Delta { table, .. } = position else {
+        panic!("a folder has no versions");
+    };
     Position::Delta {
         table: table.clone(),
         version,
@@ -127,7 +129,9 @@ pub(crate) fn at(position: &Position, version: u64) -> Position {
 }
 
 pub(crate) fn version(position: &Position) -> u64 {
-    let Position::Delta { version, .. } = position;
+    let Position::Delta { version, .. } = position else {
+        panic!("a folder has no versions");
+    };
     *version
 }
 

@@ -9,7 +9,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 
-use super::guarded;
+use super::{guarded, seen};
 use crate::failure::Attempting;
 use crate::resources::remove_hidden_flow;
 use crate::rows::run::parse_run_kind;
@@ -196,7 +196,10 @@ impl Step<'_> {
         .execute(&mut *self.db)
         .await
         .attempting(self.what("move the cursor of"))?;
-        Ok(())
+        match &cursor.seen {
+            Some(step) => seen::advance(self.db, &self.lease.delivery.to_string(), step).await,
+            None => Ok(()),
+        }
     }
 
     async fn wait(&mut self, fault: &Fault, not_before: Millis) -> Result<Applied, Fault> {

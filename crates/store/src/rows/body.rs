@@ -347,6 +347,8 @@ struct DatasetRow {
 #[serde(rename_all = "lowercase")]
 enum TableFormatRow {
     Delta,
+    #[serde(rename = "parquet-folder")]
+    ParquetFolder,
 }
 
 impl From<&Dataset> for DatasetRow {
@@ -356,6 +358,7 @@ impl From<&Dataset> for DatasetRow {
             location: it.location.clone(),
             format: match it.format {
                 TableFormat::Delta => TableFormatRow::Delta,
+                TableFormat::ParquetFolder => TableFormatRow::ParquetFolder,
             },
             extra: it.extra.clone(),
         }
@@ -369,6 +372,7 @@ impl From<DatasetRow> for Dataset {
             location: row.location,
             format: match row.format {
                 TableFormatRow::Delta => TableFormat::Delta,
+                TableFormatRow::ParquetFolder => TableFormat::ParquetFolder,
             },
             extra: row.extra,
         }

@@ -5,15 +5,16 @@
 use std::time::Duration;
 
 use offtake_model::change::{FileSlice, Position};
-use offtake_model::delivery::{AbortThen, CursorMove};
+use offtake_model::delivery::{AbortThen, CursorMove, SeenMove};
 use offtake_model::plan::PlanMode;
 use offtake_model::resource::{Audit, Flow, FlowState, LastOperation, SpecRef};
 use offtake_model::{
-    Attempt, AttemptId, AttemptTag, Compression, ConnectionId, DatasetId, DeliveryId,
-    DestinationKind, ErrorCode, ExportMode, ExportPlan, ExportSpec, Fault, FileTask, FileType,
-    FlowId, Lease, Millis, OnRewrite, OrgId, OutputEncoding, Resource, ResourceBody, ResourceId,
-    Revision, Run, RunId, RunKind, RunMetrics, SandboxName, Schedule, Schema, SealedFile, SinkRef,
-    SourceRef, StageHandle, StageToken, Tenant, TimeUnit, Transition, Winner,
+    Attempt, AttemptId, AttemptTag, Compression, ConnectionId, DataType, DatasetId, DeliveryId,
+    DestinationKind, ErrorCode, ExportMode, ExportPlan, ExportSpec, Fault, Field, FileTask,
+    FileType, FlowId, FolderFile, Lease, Millis, OnRewrite, OrgId, OutputEncoding, Resource,
+    ResourceBody, ResourceId, Revision, Run, RunId, RunKind, RunMetrics, SandboxName, Schedule,
+    Schema, SealedFile, SeenFolder, SinkRef, SourceRef, StageHandle, StageToken, Tenant, TimeUnit,
+    Transition, Winner,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -284,6 +285,37 @@ pub fn cursor_to(version: u64, seq: u64) -> CursorMove {
         dataset: DatasetId(DATASETS[0].to_owned()),
         to: position(version),
         seq,
+        seen: None,
+    }
+}
+
+/// The same move of a dataset that is a Parquet folder, with files of those names and sizes.
+pub fn cursor_with_files(seq: u64, files: &[(&str, u64)], whole: bool) -> CursorMove {
+    CursorMove {
+        seen: Some(SeenMove {
+            delivered: seen(seq, files),
+            whole,
+        }),
+        ..cursor_to(seq, seq)
+    }
+}
+
+/// Files of those names and sizes, under a schema that grows with the number.
+pub fn seen(columns: u64, files: &[(&str, u64)]) -> SeenFolder {
+    SeenFolder {
+        files: files
+            .iter()
+            .map(|(path, bytes)| FolderFile {
+                path: (*path).to_owned(),
+                bytes: *bytes,
+                tag: (*bytes > 0).then(|| format!("tag of {bytes}")),
+            })
+            .collect(),
+        schema: Schema {
+            fields: (0..columns)
+                .map(|number| Field::new(format!("column {number}"), DataType::Int64, true))
+                .collect(),
+        },
     }
 }
 

@@ -4,13 +4,13 @@
 
 use offtake_model::delivery::AbortThen;
 use offtake_model::{
-    Attempt, DatasetId, DeliveryState, ErrorCode, Run, RunKind, RunMetrics, Transition,
+    Attempt, DatasetId, DeliveryState, ErrorCode, Lease, Run, RunKind, RunMetrics, Transition,
 };
 
 use super::Place;
 use super::fixture::{
-    DATASETS, START, TTL, abort, attempt, commit, cursor_to, flow_id, handle, metrics, plan,
-    point_of_no_return, position, run_of, save_plan, tenant, winner,
+    DATASETS, START, TTL, abort, attempt, commit, cursor_to, cursor_with_files, flow_id, handle,
+    metrics, plan, point_of_no_return, position, run_of, save_plan, seen, tenant, winner,
 };
 use super::world::World;
 use crate::journal::{Applied, Enqueued, Recorded};
@@ -21,6 +21,7 @@ pub(super) async fn check(place: Place<'_>) {
     a_discarded_attempt_never_wins(place).await;
     a_stale_lease_changes_nothing(place).await;
     a_commit_moves_the_cursor_once(place).await;
+    seen_files_follow_the_cursor(place).await;
     a_commit_with_a_gap_changes_nothing(place).await;
     a_kind_that_keeps_the_cursor_cannot_move_it(place).await;
     a_full_resync_replaces_the_position(place).await;
@@ -249,25 +250,74 @@ async fn a_kind_that_keeps_the_cursor_cannot_move_it(place: Place<'_>) {
     assert_eq!(cursor(&world).await, None);
 }
 
+/// Brings another, full run of the first flow's first dataset to the state just before its commit.
+async fn deliver_again(world: &World, trigger: &str, attempts: u32) -> Lease {
+    let full = Run {
+        full: true,
+        ..run_of(flow_id(1), RunKind::Now, trigger, &DATASETS[..1])
+    };
+    assert_eq!(world.enqueue(&full).await, Enqueued::Inserted);
+    let lease = world.claim().await.unwrap();
+    world.done(&lease, &save_plan(&lease)).await;
+    world.win(&lease, 0, attempts).await;
+    world.win(&lease, 1, attempts + 1).await;
+    world.done(&lease, &Transition::Freeze).await;
+    world.done(&lease, &point_of_no_return(1)).await;
+    lease
+}
+
 async fn a_full_resync_replaces_the_position(place: Place<'_>) {
     let world = World::new(place).await;
     let lease = world.claimed(RunKind::Now).await;
     world.up_to_manifest(&lease).await;
     world.done(&lease, &commit(Some(cursor_to(9, 1)))).await;
-    let full = Run {
-        full: true,
-        ..run_of(flow_id(1), RunKind::Now, "full", &DATASETS[..1])
-    };
-    assert_eq!(world.enqueue(&full).await, Enqueued::Inserted);
-    let lease = world.claim().await.unwrap();
-    world.done(&lease, &save_plan(&lease)).await;
-    world.win(&lease, 0, 70).await;
-    world.win(&lease, 1, 71).await;
-    world.done(&lease, &Transition::Freeze).await;
-    world.done(&lease, &point_of_no_return(1)).await;
+    let lease = deliver_again(&world, "full", 70).await;
     world.done(&lease, &commit(Some(cursor_to(2, 2)))).await;
     let cursor = cursor(&world).await.unwrap();
     assert_eq!((cursor.position, cursor.seq), (position(2), 2));
+}
+
+async fn seen_files_follow_the_cursor(place: Place<'_>) {
+    let mut world = World::new(place).await;
+    let lease = world.claimed(RunKind::Now).await;
+    world.up_to_manifest(&lease).await;
+    assert_eq!(seen_of(&world).await, None);
+    let refused = commit(Some(cursor_with_files(2, &[("a", 1)], true)));
+    assert!(world.store.journal.apply(&lease, &refused).await.is_err());
+    assert_eq!(seen_of(&world).await, None, "a refused commit sees nothing");
+    let first = [("a", 1), ("b", 0)];
+    world
+        .done(&lease, &commit(Some(cursor_with_files(1, &first, true))))
+        .await;
+    world = world.killed().await;
+    assert_eq!(seen_of(&world).await, Some(seen(1, &first)));
+
+    let lease = deliver_again(&world, "second", 70).await;
+    world
+        .done(
+            &lease,
+            &commit(Some(cursor_with_files(2, &[("c", 3)], false))),
+        )
+        .await;
+    let all = [("a", 1), ("b", 0), ("c", 3)];
+    assert_eq!(seen_of(&world).await, Some(seen(2, &all)));
+
+    let lease = deliver_again(&world, "third", 80).await;
+    let whole = [("b", 7), ("d", 4)];
+    world
+        .done(&lease, &commit(Some(cursor_with_files(3, &whole, true))))
+        .await;
+    assert_eq!(seen_of(&world).await, Some(seen(3, &whole)));
+}
+
+async fn seen_of(world: &World) -> Option<offtake_model::SeenFolder> {
+    let dataset = DatasetId(DATASETS[0].to_owned());
+    world
+        .store
+        .journal
+        .seen(flow_id(1), &dataset)
+        .await
+        .unwrap()
 }
 
 async fn views_count_what_is_sealed_and_list_what_is_delivered(place: Place<'_>) {
