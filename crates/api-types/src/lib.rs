@@ -5,6 +5,7 @@
 //!
 //! The one law: a name here is the documented one; what is ours is marked as an extension.
 
+pub mod access;
 pub mod adhoc;
 pub mod catalog;
 pub mod entity;

@@ -5,12 +5,12 @@ use http::header::IF_MATCH;
 
 use crate::table::Routes;
 
+mod access;
 mod catalog;
 mod connections;
 mod flows;
 mod health;
 mod runs;
-mod sandboxes;
 mod sources;
 mod specs;
 mod targets;
@@ -26,7 +26,7 @@ pub(crate) fn of_callers() -> Routes {
         .merge(flows::routes())
         .merge(runs::routes())
         .merge(catalog::routes())
-        .merge(sandboxes::routes())
+        .merge(access::routes())
 }
 
 /// Operations for everybody.
@@ -57,6 +57,10 @@ mod needs {
     pub(super) const MANAGE_DATASETS: Needs = Needs::AnyOf(&[P::ManageDatasets]);
     /// Reading sandboxes.
     pub(super) const VIEW_SANDBOXES: Needs = Needs::AnyOf(&[P::ViewSandboxes]);
+    /// Making sandboxes and clients.
+    pub(super) const MANAGE_ACCESS: Needs = Needs::AnyOf(&[P::ManageAccess]);
+    /// Making organisations.
+    pub(super) const MANAGE_SERVER: Needs = Needs::AnyOf(&[P::ManageServer]);
 }
 
 /// A path below the Flow Service's prefix.

@@ -1,11 +1,12 @@
 //! Views of the service as the wire shows them. Conversions only; the shapes are in `api-types`.
 
+use offtake_api_types::Object;
 use offtake_api_types::entity::{Common, ConnectionRef, SpecInfo};
-use offtake_api_types::{Object, Sandbox};
 use offtake_model::resource::SpecRef;
-use offtake_service::{Caller, ConnectionHead, Entity, SandboxView};
+use offtake_service::{Caller, ConnectionHead, Entity};
 use serde_json::Value;
 
+pub(crate) mod access;
 pub(crate) mod connection;
 pub(crate) mod dataset;
 pub(crate) mod flow;
@@ -13,24 +14,6 @@ pub(crate) mod run;
 
 /// State of a resource that has only one.
 const ENABLED: &str = "enabled";
-
-/// A sandbox (contract, 10.5).
-pub(crate) fn sandbox(view: &SandboxView) -> Sandbox {
-    Sandbox {
-        id: view.sandbox.id.clone(),
-        name: view.sandbox.name.to_string(),
-        title: view.sandbox.title.clone(),
-        state: "active".to_owned(),
-        kind: "production".to_owned(),
-        region: "local".to_owned(),
-        is_default: view.sandbox.is_default,
-        etag: 1,
-        created_date: view.created_at.clone(),
-        last_modified_date: view.created_at.clone(),
-        created_by: "offtake".to_owned(),
-        modified_by: "offtake".to_owned(),
-    }
-}
 
 fn common<T>(caller: &Caller, entity: &Entity<T>) -> Common {
     Common {

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub(crate) mod access;
 pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod flows;

@@ -62,6 +62,15 @@ enum Command {
     Flows(command::flows::Command),
     /// List runs and what became of them (needs a running service).
     Runs(command::runs::Args),
+    /// Make and list the organisations that share the service.
+    #[command(subcommand)]
+    Org(command::access::Organisations),
+    /// Make and list sandboxes.
+    #[command(subcommand)]
+    Sandbox(command::access::Sandboxes),
+    /// Make, list, rotate and disable API clients.
+    #[command(subcommand)]
+    Client(command::access::Clients),
     /// Check delivered files against their manifest.
     Verify(command::verify::Args),
     /// Write files on behalf of a service; started by it.
@@ -98,6 +107,9 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Dataset(args) => command::dataset::run(&place, args, output).await,
         Command::Flows(args) => command::flows::run(&place, args, output).await,
         Command::Runs(args) => command::runs::run(&place, args, output).await,
+        Command::Org(args) => command::access::organisations(&place, args, output).await,
+        Command::Sandbox(args) => command::access::sandboxes(&place, args, output).await,
+        Command::Client(args) => command::access::clients(&place, args, output).await,
         Command::Verify(args) => command::verify::run(&args, output),
         Command::Worker(args) => command::worker::run(&place, args).await,
     }
@@ -111,6 +123,9 @@ fn telemetry(cli: &Cli) {
         | Command::Dataset(_)
         | Command::Flows(_)
         | Command::Runs(_)
+        | Command::Org(_)
+        | Command::Sandbox(_)
+        | Command::Client(_)
         | Command::Verify(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("OFFTAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default));

@@ -186,6 +186,9 @@ error_codes! {
     /// The caller's roles do not allow the request.
     PermissionMissing, "PERMISSION_MISSING", 1220, 403, Some("2118"), "Missing permission", Permanent, "Ask an administrator for a role that has the permission named in the message.";
 
+    /// A name that something else has.
+    NameTaken, "NAME_TAKEN", 1221, 409, None, "Name taken", Permanent, "Choose another name.";
+
     // Runs on request.
     /// A run that cannot be repeated.
     ReplayUnknown, "REPLAY_UNKNOWN", 1212, 404, None, "Nothing to replay", Permanent, "Name a run of this flow that delivered something, and whose records are still kept.";

@@ -9,7 +9,7 @@ use offtake_core::calendar;
 use offtake_model::{
     ClientId, ErrorCode, Fault, OrgId, Permission, Role, RoleBinding, SandboxName, Tenant,
 };
-use offtake_ports::{ClientRecord, Organisation, Sandbox};
+use offtake_ports::{Organisation, Sandbox};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
@@ -17,7 +17,7 @@ use crate::service::Service;
 use crate::token::TOKEN_TTL_SECS;
 
 /// The sandbox of a request that names none (contract, D6).
-const DEFAULT_SANDBOX: &str = "prod";
+pub(crate) const DEFAULT_SANDBOX: &str = "prod";
 
 /// Somebody who passed every check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,40 +98,27 @@ impl Service {
     /// Makes organisation, default sandbox and client, unless an organisation exists already.
     pub async fn bootstrap(&self) -> Result<Option<FirstClient>, Fault> {
         let now = self.clock.now();
-        let org = OrgId(format!("{}@AdobeOrg", self.random_hex(12).to_uppercase()));
-        let client = ClientId(self.random_hex(16));
-        let secret = self.new_secret();
         let organisation = Organisation {
-            id: org.clone(),
+            id: self.new_org_id(),
             name: "Organisation".to_owned(),
             created_at: now,
         };
-        let sandbox = Sandbox {
-            id: self.new_uuid().to_string(),
-            org: org.clone(),
-            name: SandboxName(DEFAULT_SANDBOX.to_owned()),
-            title: "Prod".to_owned(),
-            is_default: true,
-            created_at: now,
-        };
-        let record = ClientRecord {
-            id: client.clone(),
-            org: org.clone(),
-            name: "first client".to_owned(),
-            secret_sha256: sha256(secret.expose_secret()),
-            created_at: now,
-            enabled: true,
-            roles: vec![RoleBinding::everywhere(Role::Operator)],
-        };
+        let org = organisation.id.clone();
+        let sandbox = self.default_sandbox(&org, now);
+        let first = self.new_client(
+            &org,
+            "first client".to_owned(),
+            vec![RoleBinding::everywhere(Role::Operator)],
+        );
         let made = self
             .identity
-            .bootstrap(&organisation, &sandbox, &record)
+            .bootstrap(&organisation, &sandbox, &first.client)
             .await?;
         Ok(made.then(|| FirstClient {
             org,
             sandbox: sandbox.name,
-            client,
-            secret,
+            client: first.client.id,
+            secret: first.secret,
         }))
     }
 
@@ -149,9 +136,7 @@ impl Service {
         let stored = record
             .as_ref()
             .map_or([0; 32], |record| record.secret_sha256);
-        let equal: bool = sha256(grant.client_secret.expose_secret())
-            .ct_eq(&stored)
-            .into();
+        let equal: bool = sha256(&grant.client_secret).ct_eq(&stored).into();
         let granted = record.filter(|record| equal && record.enabled);
         let Some(record) = granted else {
             return Err(Fault::new(
@@ -233,7 +218,7 @@ impl Service {
         hex::encode(self.ids.bytes16().get(..bytes).unwrap_or_default())
     }
 
-    fn new_secret(&self) -> SecretString {
+    pub(crate) fn new_secret(&self) -> SecretString {
         let bits = [self.ids.bytes16(), self.ids.bytes16()].concat();
         SecretString::from(URL_SAFE_NO_PAD.encode(bits))
     }
@@ -263,8 +248,10 @@ fn unknown_sandbox(name: &str) -> Fault {
     )
 }
 
-fn sha256(text: &str) -> [u8; 32] {
+/// What is stored of a secret.
+pub(crate) fn sha256(secret: &SecretString) -> [u8; 32] {
     let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    let bytes = secret.expose_secret().as_bytes();
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out
 }

@@ -5,6 +5,7 @@
 //!
 //! The one law: a refused request leaves nothing behind. Everything is checked before the one write.
 
+mod access;
 mod connections;
 mod credentials;
 mod datasets;
@@ -22,6 +23,7 @@ mod specs;
 mod targets;
 mod token;
 
+pub use access::NewSecret;
 pub use connections::{ConnectionView, secrets_place};
 pub use credentials::StoredCredentials;
 pub use datasets::{ConfigsQuery, DatasetPage, DatasetQuery, DatasetView};
@@ -34,3 +36,5 @@ pub use runs::{AdhocExport, RunAction, RunDetails};
 pub use service::{Changed, Deps, Service};
 pub use sources::SourceView;
 pub use targets::TargetView;
+// What the identity port keeps is shown as it is.
+pub use offtake_ports::{ClientRecord, Organisation};

@@ -1,6 +1,6 @@
 //! What each operation needs, and that a caller without it gets nothing (contract, 11).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use offtake_api::{Needs, operations};
@@ -8,7 +8,7 @@ use offtake_model::{Role, RoleBinding, SandboxName};
 use offtake_ports::IdentityStore;
 use serde_json::json;
 
-use crate::world::{S3, World};
+use crate::world::{Answer, S3, World};
 
 /// What everybody may ask.
 const OPEN: [(&str, &str); 4] = [
@@ -137,4 +137,170 @@ async fn the_exporter_can_do_the_documented_tutorial_and_no_more() {
         400,
         "allowed, and wrong"
     );
+}
+
+async fn as_client(world: &World, id: &str, secret: &str) -> BTreeMap<&'static str, String> {
+    let form =
+        format!("grant_type=client_credentials&client_id={id}&client_secret={secret}&scope=openid");
+    let answer = world.post_form("/ims/token/v3", &form).await;
+    let token = answer.body["access_token"].as_str().unwrap_or_default();
+    let mut headers = world.headers();
+    headers.insert("authorization", format!("Bearer {token}"));
+    headers.insert("x-api-key", id.to_owned());
+    headers.insert("content-type", "application/json".to_owned());
+    headers
+}
+
+fn secret_of(answer: &Answer) -> (String, String) {
+    assert!(answer.status < 300, "{}", answer.text);
+    let text = |key: &str| answer.body[key].as_str().unwrap().to_owned();
+    (text("id"), text("secret"))
+}
+
+#[tokio::test]
+async fn clients_are_made_changed_rotated_and_disabled() {
+    let world = World::new().await;
+    let body = json!({"name": "partner", "roles": [{"role": "viewer"}]});
+    let (id, secret) = secret_of(&world.post("/offtake/v1/clients", &body).await);
+    let headers = as_client(&world, &id, &secret).await;
+    let flows = format!("{}/flows", crate::world::FLOW_SERVICE);
+    let ask = async |headers: &BTreeMap<&'static str, String>| {
+        world
+            .call("GET", &flows, headers, Body::empty())
+            .await
+            .status
+    };
+    assert_eq!(ask(&headers).await, 200);
+    let listed = world.get("/offtake/v1/clients").await;
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
+    assert!(!listed.text.contains(&secret) && !listed.text.contains("secret"));
+
+    let (_, fresh) = secret_of(&world.act(&format!("/offtake/v1/clients/{id}/secret")).await);
+    assert_ne!(fresh, secret);
+    assert_eq!(
+        ask(&as_client(&world, &id, &secret).await).await,
+        401,
+        "the old secret has ended"
+    );
+    let headers = as_client(&world, &id, &fresh).await;
+    assert_eq!(ask(&headers).await, 200);
+
+    let path = format!("/offtake/v1/clients/{id}");
+    let off = world
+        .with_body("PATCH", &path, &[], json!({"enabled": false}).to_string())
+        .await;
+    assert_eq!(off.body["enabled"], false, "{}", off.text);
+    assert_eq!(ask(&headers).await, 403, "its token ends with it");
+}
+
+#[tokio::test]
+async fn nobody_hands_out_more_than_they_have_or_changes_themselves() {
+    let world = World::new().await;
+    let body = json!({"name": "admin", "roles": [{"role": "admin"}]});
+    let (id, secret) = secret_of(&world.post("/offtake/v1/clients", &body).await);
+    let headers = as_client(&world, &id, &secret).await;
+    let first = world.first.client.to_string();
+    let operator = json!({"name": "x", "roles": [{"role": "operator"}]});
+    for (method, path, body, status) in [
+        ("POST", "/offtake/v1/clients".to_owned(), operator, 403),
+        (
+            "POST",
+            "/offtake/v1/organisations".to_owned(),
+            json!({"name": "x"}),
+            403,
+        ),
+        (
+            "POST",
+            format!("/offtake/v1/clients/{first}/secret"),
+            json!({}),
+            403,
+        ),
+        (
+            "PATCH",
+            format!("/offtake/v1/clients/{first}"),
+            json!({"enabled": false}),
+            403,
+        ),
+        (
+            "PATCH",
+            format!("/offtake/v1/clients/{id}"),
+            json!({"roles": [{"role": "viewer"}]}),
+            400,
+        ),
+        (
+            "PATCH",
+            "/offtake/v1/clients/unknown".to_owned(),
+            json!({"enabled": false}),
+            404,
+        ),
+        (
+            "POST",
+            "/offtake/v1/clients".to_owned(),
+            json!({"name": "x", "roles": []}),
+            400,
+        ),
+        (
+            "POST",
+            "/offtake/v1/clients".to_owned(),
+            json!({"name": "x", "roles": [{"role": "king"}]}),
+            400,
+        ),
+        (
+            "POST",
+            "/offtake/v1/clients".to_owned(),
+            json!({"name": "x", "roles": [{"role": "viewer", "sandbox": "none"}]}),
+            404,
+        ),
+    ] {
+        let answer = world
+            .call(method, &path, &headers, Body::from(body.to_string()))
+            .await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn organisations_and_sandboxes_see_nothing_of_each_other() {
+    let world = World::new().await;
+    let flow = world.flow().await;
+    let made = world
+        .post("/offtake/v1/organisations", &json!({"name": "Other"}))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let text = |key: &str| made.body[key].as_str().unwrap().to_owned();
+    let mut headers = as_client(&world, &text("clientId"), &text("clientSecret")).await;
+    headers.insert("x-gw-ims-org-id", text("id"));
+    let one = format!("{}/flows/{flow}", crate::world::FLOW_SERVICE);
+    let theirs = world.call("GET", &one, &headers, Body::empty()).await;
+    let missing = one.replace(&flow, "00000000-0000-0000-0000-000000000000");
+    let missing = world.call("GET", &missing, &headers, Body::empty()).await;
+    assert_eq!(theirs.status, 404);
+    assert_eq!(
+        theirs.text.replace(&flow, ""),
+        missing
+            .text
+            .replace("00000000-0000-0000-0000-000000000000", "")
+    );
+
+    let dev = json!({"name": "dev", "title": "Development"});
+    let path = "/data/foundation/sandbox-management/sandboxes";
+    let made = world.post(path, &dev).await;
+    assert_eq!(
+        (made.status, &made.body["type"]),
+        (201, &json!("development"))
+    );
+    assert_eq!(world.post(path, &dev).await.status, 409);
+    for wrong in ["", "Dev", "-a", "a/b", "1a"] {
+        assert_eq!(
+            world.post(path, &json!({"name": wrong})).await.status,
+            400,
+            "{wrong}"
+        );
+    }
+    let listed = world.get(path).await;
+    assert_eq!(listed.body["_page"]["count"], 2, "{}", listed.text);
+    let mut headers = world.headers();
+    headers.insert("x-sandbox-name", "dev".to_owned());
+    let there = world.call("GET", &one, &headers, Body::empty()).await;
+    assert_eq!(there.status, 404);
 }

@@ -316,7 +316,11 @@ impl World {
 
 /// Short paths are below the Flow Service's prefix.
 fn absolute(path: &str) -> String {
-    if path.starts_with("/data") || path.starts_with("/ims") || path.starts_with("/health") {
+    if path.starts_with("/data")
+        || path.starts_with("/offtake")
+        || path.starts_with("/ims")
+        || path.starts_with("/health")
+    {
         return path.to_owned();
     }
     format!("{FLOW_SERVICE}{path}")

@@ -1,0 +1,84 @@
+//! Organisations, sandboxes and clients as administrators see them. An extension.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Sandbox;
+
+/// A list of sandboxes (contract, 10.5).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sandboxes {
+    /// The sandboxes.
+    pub sandboxes: Vec<Sandbox>,
+    /// How many.
+    #[serde(rename = "_page")]
+    pub page: SandboxPage,
+    /// Always empty: all are on one page.
+    #[serde(rename = "_links", default)]
+    pub links: crate::Object,
+}
+
+/// How many sandboxes a list has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxPage {
+    /// On this page.
+    pub limit: usize,
+    /// In all.
+    pub count: usize,
+}
+
+/// An organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Organisation {
+    /// Its id, sent as `x-gw-ims-org-id`.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// When it was made, in epoch milliseconds.
+    pub created_at: i64,
+}
+
+/// A client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Client {
+    /// Its id, sent as `x-api-key`.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Its organisation.
+    pub org: String,
+    /// Whether it may get tokens.
+    pub enabled: bool,
+    /// What it may do, and where.
+    pub roles: Vec<RoleBinding>,
+    /// When it was made, in epoch milliseconds.
+    pub created_at: i64,
+    /// Its secret; only in the answer that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// Where a client has a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleBinding {
+    /// The role.
+    pub role: String,
+    /// The sandbox; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+}
+
+/// A new organisation with the client to begin with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewOrganisation {
+    /// The organisation's id.
+    pub id: String,
+    /// Its first sandbox.
+    pub sandbox: String,
+    /// Id of its first client.
+    pub client_id: String,
+    /// The client's secret, shown only now.
+    pub client_secret: String,
+}

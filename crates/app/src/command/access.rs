@@ -1,0 +1,224 @@
+//! `offtake org`, `offtake sandbox`, `offtake client`: who shares the service.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Subcommand, ValueEnum};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::output::Output;
+use crate::wire::Place;
+
+const ORGANISATIONS: &str = "/offtake/v1/organisations";
+const CLIENTS: &str = "/offtake/v1/clients";
+const SANDBOXES: &str = "/data/foundation/sandbox-management/sandboxes";
+
+#[derive(Subcommand)]
+pub(crate) enum Organisations {
+    /// Make an organisation with a sandbox and a client; shows the client's secret once.
+    Add {
+        /// Name of the organisation.
+        name: String,
+    },
+    /// List the organisations of this service.
+    List,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Sandboxes {
+    /// Make a sandbox in the organisation.
+    Add {
+        /// Its name: a-z, 0-9 and -, beginning with a letter.
+        name: String,
+        /// A title for people; the name when absent.
+        #[arg(long)]
+        title: Option<String>,
+    },
+    /// List the organisation's sandboxes.
+    List,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Clients {
+    /// Make a client; shows its secret once.
+    Add {
+        /// Name of the client.
+        name: String,
+        /// What it may do.
+        #[arg(long, value_enum)]
+        role: Role,
+        /// Where it may; in every sandbox when absent.
+        #[arg(long)]
+        sandbox: Option<String>,
+    },
+    /// List the organisation's clients.
+    List,
+    /// Give a client a new secret; shows it once, the old one ends.
+    Rotate {
+        /// Id of the client.
+        id: String,
+    },
+    /// Refuse a client from now on, tokens included.
+    Disable {
+        /// Id of the client.
+        id: String,
+    },
+    /// Let a disabled client in again.
+    Enable {
+        /// Id of the client.
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Role {
+    /// Everything, also across organisations.
+    Operator,
+    /// Everything in the organisation.
+    Admin,
+    /// Export datasets.
+    Exporter,
+    /// Keep datasets and ingest batches.
+    Ingestor,
+    /// Look, but change nothing.
+    Viewer,
+}
+
+pub(crate) async fn organisations(
+    place: &Place,
+    command: Organisations,
+    output: Output,
+) -> Result<ExitCode> {
+    let client = Client::connect(&place.data_dir).await?;
+    match command {
+        Organisations::Add { name } => {
+            let body = json!({ "name": name });
+            let made = client
+                .call(Method::POST, ORGANISATIONS, Some(&body))
+                .await?;
+            let text = |key| part(&made, key);
+            output.answer(&made, || {
+                format!(
+                    "organisation   {}\nsandbox        {}\nclient id      {}\nclient secret  {}",
+                    text("id"),
+                    text("sandbox"),
+                    text("clientId"),
+                    text("clientSecret")
+                )
+            });
+        }
+        Organisations::List => {
+            list(&client, ORGANISATIONS, "items", &["id", "name"], output).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn sandboxes(
+    place: &Place,
+    command: Sandboxes,
+    output: Output,
+) -> Result<ExitCode> {
+    let client = Client::connect(&place.data_dir).await?;
+    match command {
+        Sandboxes::Add { name, title } => {
+            let body = json!({ "name": name, "title": title });
+            let made = client.call(Method::POST, SANDBOXES, Some(&body)).await?;
+            output.answer(&made, || part(&made, "name"));
+        }
+        Sandboxes::List => {
+            list(
+                &client,
+                SANDBOXES,
+                "sandboxes",
+                &["name", "id", "title"],
+                output,
+            )
+            .await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn clients(place: &Place, command: Clients, output: Output) -> Result<ExitCode> {
+    let client = Client::connect(&place.data_dir).await?;
+    match command {
+        Clients::Add {
+            name,
+            role,
+            sandbox,
+        } => {
+            let role = role.to_possible_value().context("a role without a name")?;
+            let binding = json!({ "role": role.get_name(), "sandbox": sandbox });
+            let body = json!({ "name": name, "roles": [binding] });
+            let made = client.call(Method::POST, CLIENTS, Some(&body)).await?;
+            secret(&made, output);
+        }
+        Clients::List => {
+            list(
+                &client,
+                CLIENTS,
+                "items",
+                &["id", "enabled", "name"],
+                output,
+            )
+            .await?;
+        }
+        Clients::Rotate { id } => {
+            let path = format!("{CLIENTS}/{id}/secret");
+            let rotated = client.call(Method::POST, &path, None).await?;
+            secret(&rotated, output);
+        }
+        Clients::Disable { id } => switch(&client, &id, false, output).await?,
+        Clients::Enable { id } => switch(&client, &id, true, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn switch(client: &Client, id: &str, enabled: bool, output: Output) -> Result<()> {
+    let body = json!({ "enabled": enabled });
+    let path = format!("{CLIENTS}/{id}");
+    let changed = client.call(Method::PATCH, &path, Some(&body)).await?;
+    output.answer(&changed, || part(&changed, "id"));
+    Ok(())
+}
+
+async fn list(
+    client: &Client,
+    path: &str,
+    items: &str,
+    columns: &[&str],
+    output: Output,
+) -> Result<()> {
+    let answer = client.call(Method::GET, path, None).await?;
+    let items = answer.get(items).cloned().unwrap_or_default();
+    output.answer(&items, || {
+        let rows = items.as_array().into_iter().flatten();
+        let line = |row: &Value| {
+            let cells: Vec<String> = columns.iter().map(|key| part(row, key)).collect();
+            cells.join("  ")
+        };
+        rows.map(line).collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
+}
+
+fn secret(client: &Value, output: Output) {
+    output.answer(client, || {
+        format!(
+            "client id      {}\nclient secret  {}",
+            part(client, "id"),
+            part(client, "secret")
+        )
+    });
+}
+
+fn part(value: &Value, key: &str) -> String {
+    match value.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "-".to_owned(),
+    }
+}

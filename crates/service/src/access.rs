@@ -1,0 +1,300 @@
+//! Organisations, sandboxes and clients, kept by administrators. An extension: the documented APIs have no such calls
+//! but the sandboxes'.
+//!
+//! The one law: nobody hands out more than they have, and nobody changes what they themselves may do.
+
+use offtake_core::calendar;
+use offtake_core::validate::{self, quoted, shown};
+use offtake_model::resource::Object;
+use offtake_model::{
+    ClientId, ErrorCode, Fault, OrgId, Permission, Role, RoleBinding, SandboxName,
+};
+use offtake_ports::{ClientRecord, Organisation, Sandbox};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::identity::{Caller, DEFAULT_SANDBOX, FirstClient, SandboxView, sha256};
+use crate::service::{Service, not_found};
+
+/// Most role bindings of one client.
+const BINDINGS_MAX: usize = 100;
+
+/// Longest name of a sandbox, in characters.
+const SANDBOX_NAME_CHARS_MAX: usize = 64;
+
+/// A client whose secret exists in the clear only here.
+pub struct NewSecret {
+    /// The client.
+    pub client: ClientRecord,
+    /// Its secret.
+    pub secret: SecretString,
+}
+
+impl Service {
+    /// Every organisation of the server.
+    pub async fn organisations(&self) -> Result<Vec<Organisation>, Fault> {
+        self.identity.organisations().await
+    }
+
+    /// Makes an organisation with the sandbox `prod` and a client that may do everything in it.
+    pub async fn create_organisation(&self, body: &Value) -> Result<FirstClient, Fault> {
+        known("the body", body, &["name"])?;
+        let name = validate::name(body)?;
+        let now = self.clock.now();
+        let org = Organisation {
+            id: self.new_org_id(),
+            name,
+            created_at: now,
+        };
+        let sandbox = self.default_sandbox(&org.id, now);
+        let made = self.new_client(
+            &org.id,
+            "first client".to_owned(),
+            vec![RoleBinding::everywhere(Role::Admin)],
+        );
+        self.identity
+            .add_organisation(&org, &sandbox, &made.client)
+            .await?;
+        Ok(FirstClient {
+            org: org.id,
+            sandbox: sandbox.name,
+            client: made.client.id,
+            secret: made.secret,
+        })
+    }
+
+    /// The sandboxes of the caller's organisation.
+    pub async fn sandboxes(&self, caller: &Caller) -> Result<Vec<SandboxView>, Fault> {
+        let found = self.identity.sandboxes(&caller.tenant.org).await?;
+        Ok(found.into_iter().map(view).collect())
+    }
+
+    /// Makes a sandbox in the caller's organisation.
+    pub async fn create_sandbox(
+        &self,
+        caller: &Caller,
+        body: &Value,
+    ) -> Result<SandboxView, Fault> {
+        let body = known("the body", body, &["name", "title", "type"])?;
+        let name = text(body, "name")?.unwrap_or_default();
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+        if !begins || !name.chars().all(plain) || name.len() > SANDBOX_NAME_CHARS_MAX {
+            return Err(invalid(format!(
+                "`name` must be 1 to {SANDBOX_NAME_CHARS_MAX} characters of a-z, 0-9 and -, beginning with a letter, \
+                 got {}",
+                quoted(name)
+            )));
+        }
+        let sandbox = Sandbox {
+            id: self.new_uuid().to_string(),
+            org: caller.tenant.org.clone(),
+            title: text(body, "title")?.unwrap_or(name).to_owned(),
+            name: SandboxName(name.to_owned()),
+            is_default: false,
+            created_at: self.clock.now(),
+        };
+        if !self.identity.add_sandbox(&sandbox).await? {
+            return Err(Fault::new(
+                ErrorCode::NameTaken,
+                format!("the organisation has a sandbox [{name}] already"),
+            ));
+        }
+        Ok(view(sandbox))
+    }
+
+    /// The clients of the caller's organisation.
+    pub async fn clients(&self, caller: &Caller) -> Result<Vec<ClientRecord>, Fault> {
+        self.identity.clients(&caller.tenant.org).await
+    }
+
+    /// Makes a client in the caller's organisation.
+    pub async fn create_client(&self, caller: &Caller, body: &Value) -> Result<NewSecret, Fault> {
+        let fields = known("the body", body, &["name", "roles"])?;
+        let name = validate::name(body)?;
+        let roles = self.bindings(caller, fields.get("roles")).await?;
+        let made = self.new_client(&caller.tenant.org, name, roles);
+        self.identity.add_client(&made.client).await?;
+        Ok(made)
+    }
+
+    /// Changes a client's name, roles or whether it is enabled.
+    pub async fn change_client(
+        &self,
+        caller: &Caller,
+        id: &str,
+        body: &Value,
+    ) -> Result<ClientRecord, Fault> {
+        let fields = known("the body", body, &["name", "roles", "enabled"])?;
+        let mut client = self.client_to_change(caller, id).await?;
+        if fields.contains_key("name") {
+            client.name = validate::name(body)?;
+        }
+        if let Some(roles) = fields.get("roles") {
+            client.roles = self.bindings(caller, Some(roles)).await?;
+        }
+        match fields.get("enabled") {
+            None => {}
+            Some(Value::Bool(enabled)) => client.enabled = *enabled,
+            Some(other) => {
+                return Err(invalid(format!(
+                    "`enabled` must be true or false, got {}",
+                    shown(other)
+                )));
+            }
+        }
+        if client.id == caller.client {
+            return Err(invalid(
+                "a client cannot change itself; ask another administrator".to_owned(),
+            ));
+        }
+        self.identity.replace_client(&client).await?;
+        Ok(client)
+    }
+
+    /// Gives a client a new secret; the old one ends at once, tokens issued for it live on until they expire.
+    pub async fn rotate_secret(&self, caller: &Caller, id: &str) -> Result<NewSecret, Fault> {
+        let mut client = self.client_to_change(caller, id).await?;
+        let secret = self.new_secret();
+        client.secret_sha256 = sha256(&secret);
+        self.identity.replace_client(&client).await?;
+        Ok(NewSecret { client, secret })
+    }
+
+    /// A client of the caller's organisation that has no more rights than the caller.
+    async fn client_to_change(&self, caller: &Caller, id: &str) -> Result<ClientRecord, Fault> {
+        let found = self.identity.client(&ClientId(id.to_owned())).await?;
+        let found = found
+            .filter(|client| client.org == caller.tenant.org)
+            .ok_or_else(|| not_found("clients", id))?;
+        let higher = found
+            .roles
+            .iter()
+            .any(|binding| binding.role == Role::Operator);
+        if higher && !caller.may(Permission::ManageServer) {
+            return Err(Fault::new(
+                ErrorCode::PermissionMissing,
+                format!("client [{id}] is an operator; only operators change it"),
+            ));
+        }
+        Ok(found)
+    }
+
+    async fn bindings(
+        &self,
+        caller: &Caller,
+        given: Option<&Value>,
+    ) -> Result<Vec<RoleBinding>, Fault> {
+        let given = given.and_then(Value::as_array).filter(|it| !it.is_empty());
+        let given = given.filter(|it| it.len() <= BINDINGS_MAX).ok_or_else(|| {
+            invalid(format!(
+                "`roles` is required: 1 to {BINDINGS_MAX} objects with `role` and, unless it holds everywhere, `sandbox`"
+            ))
+        })?;
+        let mut bindings = Vec::with_capacity(given.len());
+        for entry in given {
+            let entry = known("a role", entry, &["role", "sandbox"])?;
+            let binding = RoleBinding {
+                role: role(text(entry, "role")?.unwrap_or_default())?,
+                sandbox: text(entry, "sandbox")?.map(|name| SandboxName(name.to_owned())),
+            };
+            if binding.role == Role::Operator && !caller.may(Permission::ManageServer) {
+                return Err(Fault::new(
+                    ErrorCode::PermissionMissing,
+                    "only operators make operators",
+                ));
+            }
+            if let Some(name) = &binding.sandbox {
+                self.sandbox(caller, name.as_str()).await?;
+            }
+            bindings.push(binding);
+        }
+        Ok(bindings)
+    }
+
+    /// A client with a fresh secret, not stored yet.
+    pub(crate) fn new_client(
+        &self,
+        org: &OrgId,
+        name: String,
+        roles: Vec<RoleBinding>,
+    ) -> NewSecret {
+        let secret = self.new_secret();
+        NewSecret {
+            client: ClientRecord {
+                id: ClientId(self.random_hex(16)),
+                org: org.clone(),
+                name,
+                secret_sha256: sha256(&secret),
+                created_at: self.clock.now(),
+                enabled: true,
+                roles,
+            },
+            secret,
+        }
+    }
+
+    /// The sandbox of an organisation that requests mean when they name none.
+    pub(crate) fn default_sandbox(&self, org: &OrgId, now: offtake_model::Millis) -> Sandbox {
+        Sandbox {
+            id: self.new_uuid().to_string(),
+            org: org.clone(),
+            name: SandboxName(DEFAULT_SANDBOX.to_owned()),
+            title: "Prod".to_owned(),
+            is_default: true,
+            created_at: now,
+        }
+    }
+
+    /// An organisation's id in the documented form.
+    pub(crate) fn new_org_id(&self) -> OrgId {
+        OrgId(format!("{}@AdobeOrg", self.random_hex(12).to_uppercase()))
+    }
+}
+
+fn view(sandbox: Sandbox) -> SandboxView {
+    SandboxView {
+        created_at: calendar::rfc3339(sandbox.created_at),
+        sandbox,
+    }
+}
+
+fn role(name: &str) -> Result<Role, Fault> {
+    Role::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
+        invalid(format!(
+            "`role` must be one of {}, got {}",
+            names.join(", "),
+            quoted(name)
+        ))
+    })
+}
+
+fn known<'a>(what: &str, value: &'a Value, fields: &[&str]) -> Result<&'a Object, Fault> {
+    let object = value
+        .as_object()
+        .ok_or_else(|| invalid(format!("{what} must be a JSON object")))?;
+    match object.keys().find(|key| !fields.contains(&key.as_str())) {
+        Some(key) => Err(invalid(format!(
+            "{what} has no field {}; it has {}",
+            quoted(key),
+            fields.join(", ")
+        ))),
+        None => Ok(object),
+    }
+}
+
+fn text<'a>(object: &'a Object, key: &str) -> Result<Option<&'a str>, Fault> {
+    match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(invalid(format!(
+            "`{key}` must be a text, got {}",
+            shown(other)
+        ))),
+    }
+}
+
+fn invalid(message: String) -> Fault {
+    Fault::new(ErrorCode::FieldInvalid, message)
+}
