@@ -18,11 +18,11 @@ pub enum Retry {
 }
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $variant:ident, $name:literal, $ordinal:literal, $status:literal, $number:expr, $title:literal, $retry:ident, $advice:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident, $name:literal, $ordinal:literal, $status:literal, $number:expr, $title:literal, $retry:ident, $advice:literal;)*) => {
         /// The name of a failure that a user can meet.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorCode {
-            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
+            $($(#[doc = $doc])* #[serde(rename = $name)] $variant,)*
         }
 
         impl ErrorCode {
@@ -57,6 +57,11 @@ macro_rules! error_codes {
             /// Whether a delivery that met this may try again.
             pub const fn retry(self) -> Retry {
                 match self { $(Self::$variant => Retry::$retry,)* }
+            }
+
+            /// What it means, in one sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// What to do about it, in one sentence.
@@ -336,7 +341,7 @@ impl std::error::Error for Fault {}
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::ErrorCode;
+    use super::{ErrorCode, Retry};
 
     #[test]
     fn no_two_codes_share_a_number() {
@@ -344,10 +349,52 @@ mod tests {
         assert_eq!(numbers.len(), ErrorCode::ALL.len());
     }
 
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors");
+
+    /// The table of the overview page, a row for each code.
+    fn table() -> String {
+        let row = |code: &ErrorCode| {
+            let again = match code.retry() {
+                Retry::Transient => "yes",
+                Retry::Credentials => "after mending",
+                Retry::Permanent => "no",
+            };
+            format!(
+                "| [{name}]({name}.md) | {} | {} | {again} | {} | {} |\n",
+                code.status(),
+                code.number().unwrap_or("–"),
+                code.meaning(),
+                code.run_code(),
+                name = code.name(),
+            )
+        };
+        ErrorCode::ALL.iter().map(row).collect()
+    }
+
+    /// `OFFTAKE_WRITE_DOCS=1` writes the page anew instead of failing.
+    #[test]
+    fn the_overview_page_has_the_row_of_every_code() {
+        let path = format!("{FOLDER}/README.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let rule = "|---|---|---|---|---|---|\n";
+        let begin = page.find(rule).unwrap() + rule.len();
+        let end = page[begin..]
+            .find("\n\n")
+            .map_or(page.len(), |at| begin + at + 1);
+        if std::env::var_os("OFFTAKE_WRITE_DOCS").is_some() {
+            let page = format!("{}{}{}", &page[..begin], table(), &page[end..]);
+            std::fs::write(&path, page).unwrap();
+            return;
+        }
+        assert!(
+            page[begin..end] == table(),
+            "docs/errors/README.md is behind; run this test with OFFTAKE_WRITE_DOCS=1"
+        );
+    }
+
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors");
-        let mut pages: Vec<String> = std::fs::read_dir(folder)
+        let mut pages: Vec<String> = std::fs::read_dir(FOLDER)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|name| name != "README.md")
