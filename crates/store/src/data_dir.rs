@@ -45,12 +45,17 @@ impl DataDir {
 
     /// The database file, readable by nobody else. `SQLite` gives its side files the same mode.
     pub(crate) fn database(&self) -> Result<PathBuf, Fault> {
-        let file = self.path.join(DATABASE_NAME);
+        let file = database_in(&self.path);
         private(&file)
             .and_then(|opened| opened.set_permissions(PermissionsExt::from_mode(FILE_MODE)))
             .map_err(|error| unusable(&self.path, "create the database in", &error))?;
         Ok(file)
     }
+}
+
+/// Where the database of a data directory is.
+pub(crate) fn database_in(dir: &Path) -> PathBuf {
+    dir.join(DATABASE_NAME)
 }
 
 /// Makes the directory for its owner only. One that exists keeps its mode: it may be a mounted volume.

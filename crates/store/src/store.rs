@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Sqlite, Transaction};
 
-use crate::data_dir::DataDir;
+use crate::data_dir::{self, DataDir};
 use crate::failure::Attempting;
 
 /// Older versions can lose a commit when the write-ahead log is reset.
@@ -32,11 +32,12 @@ pub struct Store {
 }
 
 struct Inner {
-    writer: SqlitePool,
+    /// None in a process that only reads beside the one that holds the lock.
+    writer: Option<SqlitePool>,
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
     // Declared last: released after the connections are.
-    _dir: DataDir,
+    _dir: Option<DataDir>,
 }
 
 impl fmt::Debug for Store {
@@ -54,11 +55,7 @@ impl Store {
     pub async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
         let dir = DataDir::lock(dir)?;
         let file = dir.database()?;
-        let options = SqliteConnectOptions::new()
-            .filename(&file)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true)
-            .pragma("mmap_size", "0");
+        let options = options(&file);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(1)
@@ -75,33 +72,51 @@ impl Store {
             .attempting("open the write connection")?;
         require_sqlite(&writer).await?;
         migrate(&writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .max_lifetime(None)
-            .test_before_acquire(false)
+        let readers = readers()
             .connect_with(options.read_only(true))
             .await
             .attempting("open the read connections")?;
         Ok(Self {
             inner: Arc::new(Inner {
-                writer,
+                writer: Some(writer),
                 readers,
                 clock,
-                _dir: dir,
+                _dir: Some(dir),
             }),
         })
+    }
+
+    /// A view for a worker process, beside the process that holds the lock: it reads what is committed and every
+    /// write fails. Nothing is opened before the first read.
+    pub fn read_only(dir: &Path, clock: Arc<dyn Clock>) -> Self {
+        let options = options(&data_dir::database_in(dir)).read_only(true);
+        Self {
+            inner: Arc::new(Inner {
+                writer: None,
+                readers: readers().connect_lazy_with(options),
+                clock,
+                _dir: None,
+            }),
+        }
     }
 
     /// Waits for transactions under way and closes the database. Later calls on any clone fail.
     pub async fn close(&self) {
         self.inner.readers.close().await;
-        self.inner.writer.close().await;
+        if let Some(writer) = &self.inner.writer {
+            writer.close().await;
+        }
     }
 
     /// Begins a write transaction that holds the write lock from its first statement.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
-        self.inner
-            .writer
+        let writer = self.inner.writer.as_ref().ok_or_else(|| {
+            Fault::new(
+                ErrorCode::StoreUnavailable,
+                "begin a write in a store that was opened for reading only",
+            )
+        })?;
+        writer
             .begin_with("BEGIN IMMEDIATE")
             .await
             .attempting("begin a write")
@@ -116,6 +131,21 @@ impl Store {
     pub(crate) fn now(&self) -> Millis {
         self.inner.clock.now()
     }
+}
+
+fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .pragma("mmap_size", "0")
+}
+
+fn readers() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .max_lifetime(None)
+        .test_before_acquire(false)
 }
 
 /// Commits what a write transaction did.

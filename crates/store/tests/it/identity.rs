@@ -1,5 +1,9 @@
-use offtake_model::{ClientId, OrgId, Role, RoleBinding, SandboxName};
+use std::sync::Arc;
+
+use offtake_model::{ClientId, ErrorCode, OrgId, Role, RoleBinding, SandboxName};
+use offtake_ports::testing::ManualClock;
 use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
+use offtake_store::Store;
 
 use crate::bed::{Bed, START};
 
@@ -119,4 +123,20 @@ async fn a_sandbox_name_is_taken_once_per_organisation() {
     let mut names: Vec<_> = store.sandboxes(&org.id).await.unwrap();
     names.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
     assert_eq!(names, [dev, prod]);
+}
+
+#[tokio::test]
+async fn a_worker_reads_beside_the_service_and_cannot_write() {
+    let bed = Bed::new();
+    let service = bed.store().await;
+    let worker = Store::read_only(bed.path(), Arc::new(ManualClock::new(START)));
+    assert!(worker.organisations().await.unwrap().is_empty());
+
+    let org = organisation('A');
+    let (sandbox, client) = (sandbox(&org.id), client(&org.id, "first"));
+    assert_eq!(service.bootstrap(&org, &sandbox, &client).await, Ok(true));
+    assert_eq!(worker.organisations().await, Ok(vec![org]));
+
+    let refused = worker.add_client(&client).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::StoreUnavailable);
 }
