@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use offtake_storage::NetworkSettings;
 use serde::Deserialize;
+
+use crate::secret::SecretRef;
 
 /// Prefix of environment variables that override the file.
 const ENV_PREFIX: &str = "OFFTAKE__";
@@ -16,6 +20,8 @@ const ENV_PREFIX: &str = "OFFTAKE__";
 pub(crate) struct Config {
     /// The HTTP server.
     pub(crate) server: ServerConfig,
+    /// Connections to other machines.
+    pub(crate) network: NetworkConfig,
     /// Where datasets may lie.
     pub(crate) lake: LakeConfig,
     /// The embedded data landing zone.
@@ -39,6 +45,61 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
         }
+    }
+}
+
+/// `[network]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NetworkConfig {
+    /// Private and other special networks or addresses that may be reached.
+    pub(crate) allow: Vec<String>,
+    /// The only ports that may be reached; any when empty.
+    pub(crate) ports: Vec<u16>,
+    /// Whether plain HTTP may be spoken to hosts outside `allow`.
+    pub(crate) allow_http: bool,
+    /// PEM file of certificate authorities to trust beside the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Reference to the address of an HTTP proxy, which may hold credentials.
+    pub(crate) proxy: Option<SecretRef>,
+    /// Hosts, domains and networks that are reached without the proxy.
+    pub(crate) no_proxy: Vec<String>,
+    /// Seconds that a connection may take to open.
+    pub(crate) connect_timeout_secs: u64,
+    /// Seconds that a request may take, beside the time its body needs on a slow link.
+    pub(crate) request_timeout_secs: u64,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            ports: Vec::new(),
+            allow_http: false,
+            ca_file: None,
+            proxy: None,
+            no_proxy: Vec::new(),
+            connect_timeout_secs: 10,
+            request_timeout_secs: 60,
+        }
+    }
+}
+
+impl NetworkConfig {
+    /// The settings, with the proxy's address read from where it is named.
+    pub(crate) fn settings(&self) -> Result<NetworkSettings> {
+        let proxy = self.proxy.as_ref().map(|it| it.read("network.proxy"));
+        Ok(NetworkSettings {
+            allow: self.allow.clone(),
+            ports: self.ports.clone(),
+            allow_http: self.allow_http,
+            ca_file: self.ca_file.clone(),
+            proxy: proxy.transpose()?,
+            no_proxy: self.no_proxy.clone(),
+            connect_timeout: Duration::from_secs(self.connect_timeout_secs.max(1)),
+            request_timeout: Duration::from_secs(self.request_timeout_secs.max(1)),
+            ..NetworkSettings::default()
+        })
     }
 }
 

@@ -7,6 +7,8 @@ mod client;
 mod command;
 mod config;
 mod output;
+mod secret;
+mod sinks;
 mod system;
 mod wire;
 
@@ -80,6 +82,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    offtake_storage::use_our_crypto();
     telemetry(&cli);
     let output = Output::new(cli.json);
     let result = tokio::runtime::Builder::new_multi_thread()

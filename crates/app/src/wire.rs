@@ -13,13 +13,15 @@ use offtake_delivery::DeliveryService;
 use offtake_destination::FolderSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, LocalLake};
-use offtake_model::{Fault, OrgId, SandboxName, Tenant};
-use offtake_ports::{Clock, DeliveryQueue, Engine, IdentityStore, Ids};
-use offtake_service::Service;
+use offtake_model::{DestinationKind, Fault, OrgId, SandboxName, Tenant};
+use offtake_ports::{Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets};
+use offtake_service::{Service, StoredCredentials};
+use offtake_storage::Network;
 use offtake_store::{KeyFileSecrets, Store};
 use secrecy::ExposeSecret;
 
 use crate::config::Config;
+use crate::sinks::SinkRouter;
 use crate::system::{SystemClock, SystemIds};
 
 /// Name of the lake root that always exists.
@@ -65,8 +67,12 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         .await
         .map_err(told)?;
     let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
+    let token_key = keys.derive("access tokens");
+    let secrets: Arc<dyn Secrets> = Arc::new(keys);
     let lake = lake(place, config)?;
-    let sinks = sinks(place, config)?;
+    let zone = zone(place, config)?;
+    let stored = StoredCredentials::new(Arc::new(store.clone()), Arc::clone(&secrets));
+    let sinks = Arc::new(sinks(config, zone.clone(), Arc::new(stored))?);
 
     store.void_leases().await.map_err(told)?;
     let deliveries = DeliveryService::new(
@@ -75,8 +81,8 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
             journal: Arc::new(store.clone()),
             resources: Arc::new(store.clone()),
             lake: Arc::new(lake.clone()),
-            sinks: Arc::new(sinks.clone()),
-            engine: engine(place, config)?,
+            sinks: Arc::<SinkRouter>::clone(&sinks),
+            engine: engine(place, config, &lake, &sinks)?,
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         },
@@ -88,10 +94,11 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         identity: Arc::new(store.clone()),
         runs: Arc::new(store.clone()),
         queue: Arc::new(store.clone()),
-        token_key: keys.derive("access tokens"),
-        secrets: Arc::new(keys),
+        token_key,
+        secrets,
         catalog: Arc::new(lake.clone()),
         roots: Arc::new(lake),
+        destinations: sinks.kinds(),
         clock,
         ids,
         nudge: Arc::new(move || nudged.nudge()),
@@ -106,7 +113,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
             org: first.org.0,
             sandbox: first.sandbox.0,
         });
-    let landing_zone = sinks.folder(&first_tenant(&store).await?);
+    let landing_zone = zone.folder(&first_tenant(&store).await?);
     let router = offtake_api::router(Arc::new(service), &offtake_api::ApiSettings::default());
     Ok(Wired {
         router,
@@ -117,25 +124,35 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     })
 }
 
-/// The runner of file tasks, for a worker process or for this one.
-pub(crate) fn task_runner(place: &Place, config: &Config) -> Result<Arc<TaskRunner>> {
-    let lake = Arc::new(lake(place, config)?);
-    let sinks = Arc::new(sinks(place, config)?);
-    Ok(Arc::new(TaskRunner::new(
+/// The runner of a worker process's file tasks. The service that started it holds the data directory's lock.
+pub(crate) fn worker_runner(place: &Place, config: &Config) -> Result<Arc<TaskRunner>> {
+    let store = Store::read_only(&place.data_dir, Arc::new(SystemClock));
+    let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
+    let stored = StoredCredentials::new(Arc::new(store), Arc::new(keys));
+    let sinks = sinks(config, zone(place, config)?, Arc::new(stored))?;
+    Ok(task_runner(&lake(place, config)?, Arc::new(sinks)))
+}
+
+fn task_runner(lake: &LocalLake, sinks: Arc<SinkRouter>) -> Arc<TaskRunner> {
+    let lake = Arc::new(lake.clone());
+    Arc::new(TaskRunner::new(
         Arc::clone(&lake) as _,
         lake,
         sinks,
         Limits::default(),
-    )))
+    ))
 }
 
-fn engine(place: &Place, config: &Config) -> Result<Arc<dyn Engine>> {
+fn engine(
+    place: &Place,
+    config: &Config,
+    lake: &LocalLake,
+    sinks: &Arc<SinkRouter>,
+) -> Result<Arc<dyn Engine>> {
     let slots = config.worker.slots.max(1);
     if config.worker.in_process {
-        return Ok(Arc::new(InProcessEngine::new(
-            task_runner(place, config)?,
-            slots,
-        )));
+        let runner = task_runner(lake, Arc::clone(sinks));
+        return Ok(Arc::new(InProcessEngine::new(runner, slots)));
     }
     let mut args = vec!["--data-dir".into(), place.data_dir.clone().into_os_string()];
     if let Some(path) = &place.config {
@@ -180,7 +197,20 @@ fn lake(place: &Place, config: &Config) -> Result<LocalLake> {
     LocalLake::new(roots).map_err(told)
 }
 
-fn sinks(place: &Place, config: &Config) -> Result<FolderSinks> {
+/// Every destination of this build, over the landing zone and the network.
+fn sinks(
+    config: &Config,
+    zone: FolderSinks,
+    _credentials: Arc<dyn Credentials>,
+) -> Result<SinkRouter> {
+    let _network = Network::new(config.network.settings()?).map_err(told)?;
+    Ok(SinkRouter::new(vec![(
+        DestinationKind::LandingZone,
+        Arc::new(zone),
+    )]))
+}
+
+fn zone(place: &Place, config: &Config) -> Result<FolderSinks> {
     let path = match &config.landing_zone.path {
         Some(path) => path.clone(),
         None => place.data_dir.join("landing-zone"),

@@ -6,8 +6,8 @@ use offtake_core::export_spec::{base_of, export_spec};
 use offtake_core::{schedule, specs, validate};
 use offtake_model::resource::{Flow, FlowState, LastOperation};
 use offtake_model::{
-    DestinationKind, ErrorCode, ExportSpec, Fault, FlowId, Millis, Resource, ResourceBody,
-    ResourceId, ResourceKind, Revision, Schedule,
+    ErrorCode, ExportSpec, Fault, FlowId, Millis, Resource, ResourceBody, ResourceId, ResourceKind,
+    Revision, Schedule,
 };
 use offtake_ports::{Page, PageRequest};
 use serde::Serialize;
@@ -242,7 +242,7 @@ impl Service {
         let spec = self.export_spec_of(caller, flow).await?;
         let target = specs::destination(spec.sink.kind);
         validate::check_flow_target(&wishes.spec, &target.reference())?;
-        if spec.sink.kind != DestinationKind::LandingZone {
+        if !self.destinations.contains(&spec.sink.kind) {
             return Err(Fault::new(
                 ErrorCode::DestinationNotAvailable,
                 format!("this build cannot deliver to {}", target.name()),

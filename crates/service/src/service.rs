@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use offtake_model::resource::Audit;
-use offtake_model::{ErrorCode, Fault, Millis, Resource, ResourceId, ResourceKind, Revision};
+use offtake_model::{
+    DestinationKind, ErrorCode, Fault, Millis, Resource, ResourceId, ResourceKind, Revision,
+};
 use offtake_ports::{
     Catalog, Clock, DeliveryQueue, IdentityStore, Ids, LakeRoots, Page, PageRequest, Replaced,
     ResourceStore, RunLog, Secrets,
@@ -31,6 +33,8 @@ pub struct Deps {
     pub catalog: Arc<dyn Catalog>,
     /// Resolves locations.
     pub roots: Arc<dyn LakeRoots>,
+    /// The destinations that can be delivered to.
+    pub destinations: Vec<DestinationKind>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -50,6 +54,7 @@ pub struct Service {
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) roots: Arc<dyn LakeRoots>,
+    pub(crate) destinations: Vec<DestinationKind>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) tokens: Tokens,
@@ -85,6 +90,7 @@ impl Service {
             secrets: deps.secrets,
             catalog: deps.catalog,
             roots: deps.roots,
+            destinations: deps.destinations,
             clock: deps.clock,
             ids: deps.ids,
             tokens: Tokens::new(&deps.token_key),

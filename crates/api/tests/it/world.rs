@@ -12,8 +12,8 @@ use http::{HeaderMap, Request};
 use offtake_api::{ApiSettings, router};
 use offtake_model::resource::TableFormat;
 use offtake_model::{
-    ClientId, ErrorCode, Fault, Millis, OrgId, Position, ResourceKind, Role, RoleBinding, Schema,
-    SourceRef, Tenant,
+    ClientId, DestinationKind, ErrorCode, Fault, Millis, OrgId, Position, ResourceKind, Role,
+    RoleBinding, Schema, SourceRef, Tenant,
 };
 use offtake_ports::{
     Catalog, ClientRecord, Clock, IdentityStore, Ids, LakeRoots, ResourceStore, RunLog, RunQuery,
@@ -103,6 +103,7 @@ impl World {
             secrets: Arc::new(secrets),
             catalog: Arc::new(OneTable),
             roots: Arc::new(OneTable),
+            destinations: vec![DestinationKind::LandingZone],
             clock: Arc::<SteppedClock>::clone(&clock),
             ids: Arc::new(CountedIds(AtomicU64::new(0))),
             nudge: Arc::new(|| ()),

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(place: &Place, args: Args) -> Result<ExitCode> {
     let config = crate::config::Config::load(place.config.as_deref(), &place.data_dir)?;
-    let runner = wire::task_runner(place, &config)?;
+    let runner = wire::worker_runner(place, &config)?;
     offtake_engine::worker::serve(runner, args.memory_max_mib).await?;
     Ok(ExitCode::SUCCESS)
 }
