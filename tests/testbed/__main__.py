@@ -19,7 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from bed import BED, Missing, folder
+from servers.adls import Adls
 from servers.blob import Azurite
+from servers.gcs import GcsGate
 from servers.s3 import Moto, Radosgw
 from servers.sftp import OddPeer, OpenSsh
 
@@ -35,9 +37,14 @@ class Server(Protocol):
     def variables(self) -> dict[str, str]: ...
 
 
+def stages() -> list[list[Server]]:
+    """All of them; those of a stage stand in front of one of an earlier stage."""
+    return [[Moto(), Radosgw(), Azurite(), Adls(), OpenSsh(), OddPeer()], [GcsGate()]]
+
+
 def servers() -> list[Server]:
-    """All of them."""
-    return [Moto(), Radosgw(), Azurite(), OpenSsh(), OddPeer()]
+    """All of them in one list."""
+    return [server for stage in stages() for server in stage]
 
 
 def start(server: Server) -> str:
@@ -57,12 +64,14 @@ def start(server: Server) -> str:
 
 def up() -> bool:
     """Starts all of them side by side. False when one failed."""
-    bed = servers()
-    with ThreadPoolExecutor(len(bed)) as pool:
-        went = list(pool.map(start, bed))
-    for server, words in zip(bed, went, strict=True):
-        print(f"{server.name}: {words}", flush=True)
-    return not any(words.startswith("FAILED") for words in went)
+    well = True
+    for stage in stages():
+        with ThreadPoolExecutor(len(stage)) as pool:
+            went = list(pool.map(start, stage))
+        for server, words in zip(stage, went, strict=True):
+            print(f"{server.name}: {words}", flush=True)
+            well = well and not words.startswith("FAILED")
+    return well
 
 
 def down() -> bool:

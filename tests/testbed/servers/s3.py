@@ -54,7 +54,12 @@ def make_bucket(
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         region_name=REGION,
-        config=Config(s3={"addressing_style": "path"}, proxies={}),
+        config=Config(
+            s3={"addressing_style": "path"},
+            proxies={},
+            # Only what every server understands.
+            request_checksum_calculation="when_required",
+        ),
     )
     if bucket not in {it["Name"] for it in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=bucket)

@@ -89,8 +89,8 @@ class OpenSsh:
         home.chmod(0o755)
         Path("/run/sshd").mkdir(exist_ok=True)
         if not has_user():
-            call("useradd", "--no-create-home", "--home-dir", "/upload", "--shell", "/usr/sbin/nologin", USER)
-        call("chpasswd", said=f"{USER}:{PASSWORD}\n")
+            run("useradd", "--no-create-home", "--home-dir", "/upload", "--shell", "/usr/sbin/nologin", USER)
+        run("chpasswd", said=f"{USER}:{PASSWORD}\n")
         account = pwd.getpwnam(USER)
         os.chown(home / "upload", account.pw_uid, account.pw_gid)
         file = folder("ssh") / "sshd_config"
@@ -133,7 +133,8 @@ class OddPeer:
         allowed = ["--authorized-keys", place / "authorized_keys"]
         peer = HERE / "peers" / "sftp_odd.py"
         where = ["--port", str(port(self.name))]
-        self.process.start(VENV / "bin" / "python", "-B", peer, *where, *files, *allowed, SFTP_ODD_PASSWORD=ODD_PASSWORD)
+        call = [VENV / "bin" / "python", "-B", peer, *where, *files, *allowed]
+        self.process.start(*call, SFTP_ODD_PASSWORD=ODD_PASSWORD)
         self.process.wait_until(lambda: listens(port(self.name)))
 
     def end(self) -> None:
@@ -163,7 +164,7 @@ def has_user() -> bool:
     return True
 
 
-def call(*command: str, said: str = "") -> None:
+def run(*command: str, said: str = "") -> None:
     """Runs a tool of the system, which must succeed."""
     name = program(command[0]) or command[0]
     done = subprocess.run([name, *command[1:]], input=said, capture_output=True, text=True, check=False)
