@@ -15,7 +15,7 @@ use offtake_model::{ErrorCode, Fault};
 use reqwest::Client;
 use url::Url;
 
-use crate::guard::{Denial, Scheme};
+use crate::guard::Denial;
 use crate::network::Inner;
 
 /// Why there is no answer.
@@ -97,7 +97,8 @@ impl Door {
                 "send a request: its address is not a whole URL",
             ))
         })?;
-        let client = self.client_for(&url).map_err(NoAnswer::from)?;
+        let scheme = self.inner.guard.check(&url).map_err(NoAnswer::from)?;
+        let client = self.inner.clients.of(scheme);
         let settings = &self.inner.settings;
         let on_the_way = body.len() as u64 / settings.slowest_link.max(1);
         let patience = parts
@@ -110,14 +111,6 @@ impl Door {
         *sent.timeout_mut() = Some(timeout);
         *sent.body_mut() = Some(body.into());
         Ok((sent, client))
-    }
-
-    /// The client for an address that may be reached as far as can be told without a lookup.
-    pub(crate) fn client_for(&self, url: &Url) -> Result<&Client, Denial> {
-        Ok(match self.inner.guard.check(url)? {
-            Scheme::Secure => &self.inner.secure,
-            Scheme::Plain => &self.inner.plain,
-        })
     }
 
     async fn read(
@@ -217,8 +210,14 @@ fn caused(fault: Fault, error: &reqwest::Error) -> Fault {
     }
 }
 
+/// The fault behind an error of a store made by [`read_store`](crate::read_store), when the network is to blame: why
+/// nothing, or nothing whole, came back.
+pub fn fault_behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Fault> {
+    cause::<NoAnswer>(error).map(NoAnswer::fault)
+}
+
 /// The guard's word, when it is what stopped the client.
-pub(crate) fn denial_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Denial> {
+fn denial_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Denial> {
     cause::<Denial>(error)
 }
 

@@ -4,12 +4,14 @@ mod address;
 mod door;
 mod guard;
 mod network;
+mod read;
 mod resolve;
 mod sign;
 mod tls;
 
-pub use door::{Door, NoAnswer, Patience};
+pub use door::{Door, NoAnswer, Patience, fault_behind};
 pub use network::{Network, NetworkSettings};
+pub use read::{RootAddress, RootCredentials, read_store};
 pub use resolve::Resolver;
 pub use sign::{AwsKeys, AwsSigner, AzureSigner};
 pub use tls::use_our_crypto;

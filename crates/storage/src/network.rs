@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use offtake_model::{ErrorCode, Fault};
 use reqwest::redirect::Policy;
-use reqwest::{Client, NoProxy, Proxy};
+use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 use url::Url;
@@ -25,7 +25,7 @@ use crate::tls;
 const IDLE_PER_HOST: usize = 8;
 const IDLE_FOR: Duration = Duration::from_secs(15);
 /// How long an open answer may stay silent.
-const SILENCE_MAX: Duration = Duration::from_mins(1);
+const SILENCE_MAX: Duration = Duration::from_secs(45);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// What an operator can say about the network.
@@ -78,9 +78,27 @@ pub struct Network {
 
 pub(crate) struct Inner {
     pub(crate) guard: Arc<Guard>,
-    pub(crate) secure: Client,
-    pub(crate) plain: Client,
+    /// For requests with a time limit of their own.
+    pub(crate) clients: Clients,
+    /// For answers of any length, which must not fall silent.
+    pub(crate) readers: Clients,
     pub(crate) settings: NetworkSettings,
+}
+
+/// One client per scheme, because each has its own resolver.
+pub(crate) struct Clients {
+    secure: Client,
+    plain: Client,
+}
+
+impl Clients {
+    /// The client for a scheme.
+    pub(crate) const fn of(&self, scheme: Scheme) -> &Client {
+        match scheme {
+            Scheme::Secure => &self.secure,
+            Scheme::Plain => &self.plain,
+        }
+    }
 }
 
 impl fmt::Debug for Network {
@@ -122,31 +140,44 @@ impl Network {
             resolver,
         });
         let tls = tls::client(settings.ca_file.as_deref())?;
-        let make = |scheme| {
+        let proxy = proxy.map(|(_, proxy)| proxy);
+        let make = |scheme, silence_max: Option<Duration>| {
             let guarded = Guarded {
                 guard: Arc::clone(&guard),
                 scheme,
             };
-            client(
-                &settings,
-                tls.clone(),
-                guarded,
-                proxy.as_ref().map(|(_, it)| it.clone()),
-            )
+            let builder = client(&settings, tls.clone(), guarded, proxy.clone());
+            let builder = match silence_max {
+                Some(silence_max) => builder.read_timeout(silence_max),
+                None => builder,
+            };
+            builder.build().map_err(|error| {
+                Fault::new(ErrorCode::Internal, "set up the HTTP client").because(&error)
+            })
+        };
+        let both = |silence_max| {
+            Ok(Clients {
+                secure: make(Scheme::Secure, silence_max)?,
+                plain: make(Scheme::Plain, silence_max)?,
+            })
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                secure: make(Scheme::Secure)?,
-                plain: make(Scheme::Plain)?,
+                clients: both(None)?,
+                readers: both(Some(SILENCE_MAX))?,
                 guard,
                 settings,
             }),
         })
     }
 
+    pub(crate) fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.inner)
+    }
+
     /// An HTTP client that can only reach allowed addresses, follows no redirect, has timeouts and bounds answers.
     pub fn door(&self) -> Door {
-        Door::new(Arc::clone(&self.inner))
+        Door::new(self.inner())
     }
 
     /// Opens a connection for another protocol than HTTP: resolves, checks every address, connects to one of them.
@@ -211,7 +242,7 @@ fn client(
     tls: rustls::ClientConfig,
     guarded: Guarded,
     proxy: Option<Proxy>,
-) -> Result<Client, Fault> {
+) -> ClientBuilder {
     let builder = Client::builder()
         .use_preconfigured_tls(tls)
         .http1_only()
@@ -219,17 +250,13 @@ fn client(
         .redirect(Policy::none())
         .referer(false)
         .connect_timeout(settings.connect_timeout)
-        .read_timeout(SILENCE_MAX)
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .pool_idle_timeout(IDLE_FOR)
         .tcp_nodelay(true)
         .tcp_keepalive(KEEPALIVE)
         .user_agent(concat!("offtake/", env!("CARGO_PKG_VERSION")));
-    let builder = match proxy {
+    match proxy {
         Some(proxy) => builder.proxy(proxy),
         None => builder.no_proxy(),
-    };
-    builder
-        .build()
-        .map_err(|error| Fault::new(ErrorCode::Internal, "set up the HTTP client").because(&error))
+    }
 }

@@ -9,3 +9,4 @@
 mod bed;
 mod door;
 mod guard;
+mod read;
