@@ -10,6 +10,7 @@ pub mod encoder;
 mod gzip;
 pub mod json;
 mod output;
+pub mod pages;
 pub mod parquet;
 pub mod schema;
 

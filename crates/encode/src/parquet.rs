@@ -30,6 +30,9 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 /// The level of gzip inside Parquet.
 const GZIP_LEVEL: u32 = 6;
 
+/// What every Parquet file says of its writer.
+pub(crate) const CREATED_BY: &str = concat!("offtake version ", env!("CARGO_PKG_VERSION"));
+
 /// Writes the rows of one Parquet file.
 pub struct ParquetRows {
     schema: Schema,
@@ -149,7 +152,7 @@ fn properties(compression: Compression) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_coerce_types(true)
-        .set_created_by(concat!("offtake version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_created_by(CREATED_BY.to_owned())
         .build()
 }
 

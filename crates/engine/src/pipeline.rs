@@ -8,6 +8,7 @@
 mod decode;
 mod encode;
 mod fetch;
+mod pass;
 
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::runner::TaskRunner;
+use crate::source::SourceFile;
+
+pub(crate) use pass::Passing;
 
 /// Batches between decoder and encoder.
 const BATCHES: usize = 2;
@@ -60,30 +64,57 @@ impl From<Fault> for Stop {
     }
 }
 
+/// How rows get from the source files into the new one.
+pub(crate) enum Way {
+    /// Decoded and encoded. The first source file may have been opened already.
+    Encode(Box<dyn RowEncoder>, Option<Arc<SourceFile>>),
+    /// In their pages.
+    Pass(Box<Passing>),
+}
+
 /// The running stages of one task.
 pub(crate) struct Pipeline {
     fetch: AbortOnDropHandle<Result<(), Stop>>,
-    decode: JoinHandle<Result<u64, Stop>>,
-    encode: JoinHandle<Result<Encoded, Stop>>,
+    work: Work,
     chunks: mpsc::Receiver<Chunk>,
+}
+
+/// The stages between fetching and writing.
+enum Work {
+    Encode {
+        decode: JoinHandle<Result<u64, Stop>>,
+        encode: JoinHandle<Result<Encoded, Stop>>,
+    },
+    Pass(JoinHandle<Result<Outcome, Stop>>),
 }
 
 impl Pipeline {
     /// Starts the stages. Dropping the pipeline stops them: each notices its neighbour's closed queue.
-    pub(crate) fn start(
-        runner: Arc<TaskRunner>,
-        task: FileTask,
-        encoder: Box<dyn RowEncoder>,
-    ) -> Self {
+    pub(crate) fn start(runner: Arc<TaskRunner>, task: FileTask, way: Way) -> Self {
         let (group_sender, groups) = mpsc::channel(1);
-        let (batch_sender, batches) = mpsc::channel(BATCHES);
         let (chunk_sender, chunks) = mpsc::channel(CHUNKS);
+        let (fetch, work) = match way {
+            Way::Encode(encoder, first) => {
+                let (batch_sender, batches) = mpsc::channel(BATCHES);
+                let fetch = tokio::spawn(fetch::run(runner, task, first, group_sender));
+                let decode = move || decode::run(groups, &batch_sender);
+                let encode = move || encode::run(encoder, batches, &chunk_sender);
+                let work = Work::Encode {
+                    decode: tokio::task::spawn_blocking(decode),
+                    encode: tokio::task::spawn_blocking(encode),
+                };
+                (fetch, work)
+            }
+            Way::Pass(passing) => {
+                let (file, wanted) = (Arc::clone(&passing.file), passing.groups.clone());
+                let fetch = tokio::spawn(fetch::run_whole(runner, file, wanted, group_sender));
+                let pass = move || pass::run(*passing, groups, &chunk_sender);
+                (fetch, Work::Pass(tokio::task::spawn_blocking(pass)))
+            }
+        };
         Self {
-            fetch: AbortOnDropHandle::new(tokio::spawn(fetch::run(runner, task, group_sender))),
-            decode: tokio::task::spawn_blocking(move || decode::run(groups, &batch_sender)),
-            encode: tokio::task::spawn_blocking(move || {
-                encode::run(encoder, batches, &chunk_sender)
-            }),
+            fetch: AbortOnDropHandle::new(fetch),
+            work,
             chunks,
         }
     }
@@ -97,30 +128,43 @@ impl Pipeline {
     pub(crate) async fn join(self) -> Result<Outcome, Fault> {
         let Self {
             fetch,
-            decode,
-            encode,
+            work,
             chunks,
         } = self;
         drop(chunks);
-        let (fetch, decode, encode) = tokio::join!(fetch, decode, encode);
-        let (fetch, decode, encode) = (ended(fetch), ended(decode), ended(encode));
-        match (fetch, decode, encode) {
-            (Ok(()), Ok(rows_read), Ok(encoded)) => Ok(Outcome { rows_read, encoded }),
-            (fetch, decode, encode) => {
-                let reasons = [fetch.err(), decode.err(), encode.err()];
-                let told = reasons.into_iter().flatten().find_map(|stop| match stop {
-                    Stop::Fault(fault) => Some(fault),
-                    Stop::Neighbour => None,
-                });
-                Err(told.unwrap_or_else(|| {
-                    Fault::new(
-                        ErrorCode::Internal,
-                        "run a file task: a stage ended without a reason",
-                    )
-                }))
+        match work {
+            Work::Encode { decode, encode } => {
+                let (fetch, decode, encode) = tokio::join!(fetch, decode, encode);
+                match (ended(fetch), ended(decode), ended(encode)) {
+                    (Ok(()), Ok(rows_read), Ok(encoded)) => Ok(Outcome { rows_read, encoded }),
+                    (fetch, decode, encode) => {
+                        Err(reason([fetch.err(), decode.err(), encode.err()]))
+                    }
+                }
+            }
+            Work::Pass(pass) => {
+                let (fetch, pass) = tokio::join!(fetch, pass);
+                match (ended(fetch), ended(pass)) {
+                    (Ok(()), Ok(outcome)) => Ok(outcome),
+                    (fetch, pass) => Err(reason([fetch.err(), pass.err(), None])),
+                }
             }
         }
     }
+}
+
+/// The first reason that a stage has of its own.
+fn reason(stops: [Option<Stop>; 3]) -> Fault {
+    let told = stops.into_iter().flatten().find_map(|stop| match stop {
+        Stop::Fault(fault) => Some(fault),
+        Stop::Neighbour => None,
+    });
+    told.unwrap_or_else(|| {
+        Fault::new(
+            ErrorCode::Internal,
+            "run a file task: a stage ended without a reason",
+        )
+    })
 }
 
 /// A stage that panicked is a defect of ours; decoders of source files catch their own panics.

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use offtake_encode::{Encoded, open};
-use offtake_model::{AttemptTag, ErrorCode, Fault, SealedFile};
+use offtake_model::{AttemptTag, ErrorCode, Fault, FileSlice, FileTask, Schema, SealedFile};
 use offtake_ports::{EndOfStream, RowMasks, Sinks, Sources, StagedUpload, TaskEvent, TaskRequest};
 use tokio::sync::mpsc;
 
 use crate::limits::Limits;
-use crate::pipeline::{Chunk, Pipeline};
+use crate::pipeline::{Chunk, Passing, Pipeline, Way};
+use crate::source::SourceFile;
 
 /// Runs tasks over the sources and sinks it is given.
 pub struct TaskRunner {
@@ -60,14 +61,14 @@ impl TaskRunner {
             task: task.index,
             attempt,
         };
-        let encoder = open(&task.schema, task.encoding)?;
+        let way = self.way(&task).await?;
         let sink = self.sinks.open(&task.sink).await?;
         let mut upload = sink.begin(&task.key, &tag).await?;
         let handle = upload.handle().clone();
         tell(events, TaskEvent::Begun { handle }).await?;
 
         let key = task.key.clone();
-        let mut pipeline = Pipeline::start(self, task, encoder);
+        let mut pipeline = Pipeline::start(self, task, way);
         let written = write_all(&mut pipeline, upload.as_mut(), events).await?;
         let outcome = pipeline.join().await?;
         check(&key, outcome.rows_read, &outcome.encoded, written)?;
@@ -85,6 +86,31 @@ impl TaskRunner {
             bytes,
             sha256,
         })
+    }
+}
+
+impl TaskRunner {
+    /// Rows pass in their pages where that gives the same rows; else they are decoded and encoded.
+    async fn way(&self, task: &FileTask) -> Result<Way, Fault> {
+        let encoder = open(&task.schema, task.encoding)?;
+        let Some(slice) = Passing::slice_of(task) else {
+            return Ok(Way::Encode(encoder, None));
+        };
+        let file = Arc::new(self.open_source(slice, &task.schema).await?);
+        let passing = Passing::open(task, slice, &file).await?;
+        Ok(match passing {
+            Some(passing) => Way::Pass(Box::new(passing)),
+            None => Way::Encode(encoder, Some(file)),
+        })
+    }
+
+    pub(crate) async fn open_source(
+        &self,
+        slice: &FileSlice,
+        schema: &Schema,
+    ) -> Result<SourceFile, Fault> {
+        let reader = self.sources.open(slice).await?;
+        SourceFile::open(reader, slice, schema, self.limits).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! A file's own Arrow schema is ignored: what Parquet says of itself is enough, and one thing less to trust.
 
 mod constant;
+mod extras;
 mod file;
 mod fit;
 mod footer;
@@ -10,6 +11,7 @@ mod keep;
 mod read_as;
 mod window;
 
+pub(crate) use extras::{filters, page_index};
 pub(crate) use file::{RowGroup, SourceFile};
 pub(crate) use keep::kept;
 pub(crate) use window::Window;

@@ -41,16 +41,19 @@ impl Fetched {
     }
 }
 
+/// Fetches what a task reads, to be decoded.
 pub(super) async fn run(
     runner: Arc<TaskRunner>,
     task: FileTask,
+    mut first: Option<Arc<SourceFile>>,
     groups: mpsc::Sender<Work>,
 ) -> Result<(), Stop> {
     let room = Arc::new(Semaphore::new(ROW_GROUPS));
     for slice in &task.slices {
-        let reader = runner.sources.open(slice).await?;
-        let file = SourceFile::open(reader, slice, &task.schema, runner.limits).await?;
-        let file = Arc::new(file);
+        let file = match first.take() {
+            Some(file) => file,
+            None => Arc::new(runner.open_source(slice, &task.schema).await?),
+        };
         let keep = match &slice.mask {
             Some(mask) => Some(runner.masks.keep(mask, file.rows).await?),
             None => None,
@@ -62,22 +65,47 @@ pub(super) async fn run(
                 Some(ranges) => Some(kept(&file.name, ranges, &group)?),
                 None => None,
             };
-            let permit = Arc::clone(&room).acquire_owned().await;
-            let Ok(permit) = permit else {
-                return Err(Stop::Neighbour);
-            };
-            let window = file.fetch(&group, runner.limits).await?;
-            let fetched = Fetched {
-                file: Arc::clone(&file),
-                group,
-                window,
-                keep,
-                _room: permit,
-            };
-            send(&groups, Work::RowGroup(Box::new(fetched))).await?;
+            send_group(&runner, &file, group, keep, &room, &groups).await?;
         }
     }
     send(&groups, Work::Complete).await
+}
+
+/// Fetches row groups that pass as they are.
+pub(super) async fn run_whole(
+    runner: Arc<TaskRunner>,
+    file: Arc<SourceFile>,
+    wanted: Vec<RowGroup>,
+    groups: mpsc::Sender<Work>,
+) -> Result<(), Stop> {
+    let room = Arc::new(Semaphore::new(ROW_GROUPS));
+    for group in wanted {
+        send_group(&runner, &file, group, None, &room, &groups).await?;
+    }
+    send(&groups, Work::Complete).await
+}
+
+async fn send_group(
+    runner: &TaskRunner,
+    file: &Arc<SourceFile>,
+    group: RowGroup,
+    keep: Option<Vec<Range<u64>>>,
+    room: &Arc<Semaphore>,
+    groups: &mpsc::Sender<Work>,
+) -> Result<(), Stop> {
+    let permit = Arc::clone(room).acquire_owned().await;
+    let Ok(permit) = permit else {
+        return Err(Stop::Neighbour);
+    };
+    let window = file.fetch(&group, runner.limits).await?;
+    let fetched = Fetched {
+        file: Arc::clone(file),
+        group,
+        window,
+        keep,
+        _room: permit,
+    };
+    send(groups, Work::RowGroup(Box::new(fetched))).await
 }
 
 async fn send(groups: &mpsc::Sender<Work>, work: Work) -> Result<(), Stop> {
@@ -85,7 +113,11 @@ async fn send(groups: &mpsc::Sender<Work>, work: Work) -> Result<(), Stop> {
 }
 
 /// The footer against what the plan knows of the slice, with or without the rows its mask removes.
-fn check_rows(slice: &FileSlice, file: &SourceFile, wanted: &[RowGroup]) -> Result<(), Fault> {
+pub(super) fn check_rows(
+    slice: &FileSlice,
+    file: &SourceFile,
+    wanted: &[RowGroup],
+) -> Result<(), Fault> {
     let Some(planned) = slice.rows else {
         return Ok(());
     };

@@ -8,6 +8,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{Field as ArrowField, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use bytes::Bytes;
 use offtake_encode::schema::{Form, to_arrow_as};
 use offtake_model::schema::TimestampUnit;
 use offtake_model::{DataType, ErrorCode, Fault, Field, FileSlice, Schema};
@@ -147,6 +148,21 @@ impl SourceFile {
             })
         });
         picked.collect()
+    }
+
+    /// What the footer says.
+    pub(crate) fn metadata(&self) -> &Arc<ParquetMetaData> {
+        self.metadata.metadata()
+    }
+
+    /// Reads that range of the file.
+    pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes, Fault> {
+        self.reader.read(range).await
+    }
+
+    /// Bytes of the whole file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.reader.size()
     }
 
     /// Reads the row group's bytes.

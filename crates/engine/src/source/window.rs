@@ -99,13 +99,18 @@ impl Window {
 
     /// Lets go of chunks that end there: pages are taken in order, so nothing of them is asked for again.
     fn give_up(&self, end: u64) {
-        let Contents::Whole(parts) = &self.shared.bytes else {
-            return;
-        };
-        let mut parts = lock(parts);
-        for (part, chunk) in parts.iter_mut().zip(&self.shared.chunks) {
-            if chunk.end == end {
-                *part = Bytes::new();
+        match &self.shared.bytes {
+            Contents::Whole(parts) => {
+                let mut parts = lock(parts);
+                for (part, chunk) in parts.iter_mut().zip(&self.shared.chunks) {
+                    if chunk.end == end {
+                        *part = Bytes::new();
+                    }
+                }
+            }
+            Contents::Blocks(blocks) => {
+                let held_end = |(start, block): &(u64, Bytes)| start + block.len() as u64;
+                lock(&blocks.held).retain(|_, held| held_end(held) != end);
             }
         }
     }

@@ -10,5 +10,6 @@ mod conversion;
 mod damage;
 #[path = "../../examples/shared/local.rs"]
 mod local;
+mod passing;
 mod tasks;
 mod workers;

@@ -1,0 +1,161 @@
+//! Parquet row groups that pass into a new file without their values being decoded.
+//!
+//! Pages are decompressed and compressed again, or copied where the codec stays. Statistics, encodings, dictionaries,
+//! page index and bloom filters go along; the source's key-value metadata and page checksums of recompressed pages
+//! don't. The new file has the planned schema's own Parquet schema, so that a reader cannot tell which way it came.
+//!
+//! The one law: a row group passes only when its decoded values would be written with the same types and levels.
+
+mod chunk;
+mod codec;
+mod fit;
+mod output;
+mod piece;
+mod sound;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use offtake_model::{Compression, ErrorCode, Fault, Schema};
+use parquet::basic::Compression as Codec;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, SortingColumn};
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
+use parquet::file::writer::SerializedFileWriter;
+
+use crate::encoder::Encoded;
+use crate::parquet::CREATED_BY;
+use chunk::Chunk;
+use codec::Recoder;
+use output::SharedOutput;
+
+pub use fit::{Refusal, check};
+pub use piece::Piece;
+
+/// Writes a Parquet file from row groups of others.
+pub struct PageTranscoder {
+    file: SerializedFileWriter<SharedOutput>,
+    output: SharedOutput,
+    recoder: Recoder,
+    rows: u64,
+}
+
+/// A row group to pass on.
+#[derive(Clone, Copy)]
+pub struct SourceGroup<'a> {
+    /// The footer of its file, with the page index where one is to be kept. It was found fit by [`check`].
+    pub metadata: &'a ParquetMetaData,
+    /// Ordinal of the row group.
+    pub index: usize,
+}
+
+/// Why a row group did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The source could not be read, or holds something else than its footer says.
+    #[error("read pages")]
+    Source(#[source] ParquetError),
+    /// Nobody takes the bytes any more.
+    #[error("write pages nobody waits for")]
+    Unheard,
+    /// The new file could not be written.
+    #[error(transparent)]
+    Write(Fault),
+}
+
+impl PageTranscoder {
+    /// Starts a file of that schema whose row groups are sorted by those columns.
+    pub fn open(
+        schema: &Schema,
+        compression: Compression,
+        sorting: Option<Vec<SortingColumn>>,
+    ) -> Result<Self, Fault> {
+        let descriptor = fit::written_schema(schema)?;
+        let output = SharedOutput::new();
+        let properties = WriterProperties::builder()
+            .set_created_by(CREATED_BY.to_owned())
+            .set_sorting_columns(sorting)
+            .build();
+        let root = descriptor.root_schema_ptr();
+        let file = SerializedFileWriter::new(output.clone(), root, Arc::new(properties))
+            .map_err(|error| failed(&error))?;
+        Ok(Self {
+            file,
+            output,
+            recoder: Recoder::new(compression),
+            rows: 0,
+        })
+    }
+
+    /// Writes the row group; hands finished bytes to `emit`, which answers whether somebody still wants them.
+    pub fn push<R: ChunkReader>(
+        &mut self,
+        source: SourceGroup<'_>,
+        reader: &R,
+        emit: &mut dyn FnMut(Bytes) -> bool,
+    ) -> Result<(), PassError> {
+        let group = source.metadata.row_group(source.index);
+        let schema = self.file.schema_descr();
+        let columns: Vec<_> = (0..schema.num_columns())
+            .map(|nth| schema.column(nth))
+            .collect();
+        let mut writer = self.file.next_row_group().map_err(written)?;
+        for (nth, column) in columns.into_iter().enumerate() {
+            let chunk = Chunk::read(source, nth, reader).map_err(PassError::Source)?;
+            let (bytes, close) = chunk.pass(column, &mut self.recoder)?;
+            writer.append_column(&bytes, close).map_err(written)?;
+            emit_all(&self.output, emit)?;
+        }
+        writer.close().map_err(written)?;
+        self.rows += u64::try_from(group.num_rows()).unwrap_or_default();
+        emit_all(&self.output, emit)
+    }
+
+    /// Completes the file; hands the last bytes to `emit`.
+    pub fn finish(mut self, emit: &mut dyn FnMut(Bytes) -> bool) -> Result<Encoded, PassError> {
+        self.file.finish().map_err(written)?;
+        let encoded = self.output.finish(self.rows);
+        emit_all(&self.output, emit)?;
+        Ok(encoded)
+    }
+}
+
+/// The columns that every one of these row groups is sorted by, when they agree.
+pub fn sorting_of(metadata: &ParquetMetaData, groups: &[usize]) -> Option<Vec<SortingColumn>> {
+    let (first, rest) = groups.split_first()?;
+    let of = |index: usize| metadata.row_group(index).sorting_columns();
+    let sorting = of(*first)?;
+    rest.iter()
+        .all(|index| of(*index) == Some(sorting))
+        .then(|| sorting.clone())
+}
+
+/// Whether a column chunk of that codec is copied into such a file byte by byte.
+pub fn keeps_codec(codec: Codec, compression: Compression) -> bool {
+    match compression {
+        Compression::None => codec == Codec::UNCOMPRESSED,
+        Compression::Gzip => matches!(codec, Codec::GZIP(_)),
+    }
+}
+
+fn emit_all(output: &SharedOutput, emit: &mut dyn FnMut(Bytes) -> bool) -> Result<(), PassError> {
+    while let Some(bytes) = output.take() {
+        if !emit(bytes) {
+            return Err(PassError::Unheard);
+        }
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "given to map_err, which passes by value"
+)]
+fn written(error: ParquetError) -> PassError {
+    PassError::Write(failed(&error))
+}
+
+fn failed(error: &ParquetError) -> Fault {
+    Fault::new(ErrorCode::Internal, "write Parquet pages").because(error)
+}
