@@ -7,6 +7,7 @@ mod network;
 mod read;
 mod resolve;
 mod sign;
+mod sts;
 mod tls;
 
 pub use door::{Door, NoAnswer, Patience, fault_behind};
@@ -14,4 +15,5 @@ pub use network::{Network, NetworkSettings};
 pub use read::{RootAddress, RootCredentials, read_store};
 pub use resolve::Resolver;
 pub use sign::{AwsKeys, AwsSigner, AzureSigner};
+pub use sts::{Roles, StsSettings};
 pub use tls::use_our_crypto;

@@ -18,7 +18,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on a free port of `ip`; each connection is read until the end of the headers, then answered and closed.
+    /// Listens on a free port of `ip`; each connection is read for one request, answered and closed.
     pub(crate) async fn start(ip: &str, answer: &str) -> Self {
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -27,7 +27,7 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut request = Vec::new();
-                while !request.windows(4).any(|it| it == b"\r\n\r\n") {
+                while !whole(&request) {
                     let mut buffer = [0; 1024];
                     match stream.read(&mut buffer).await {
                         Ok(0) | Err(_) => break,
@@ -45,6 +45,19 @@ impl Server {
     pub(crate) fn heard(&self) -> String {
         String::from_utf8_lossy(&self.heard.lock().unwrap()).into_owned()
     }
+}
+
+/// Whether the headers have ended and the body is as long as they say.
+fn whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().unwrap());
+    body.len() >= length
 }
 
 pub(crate) fn ok(body: &str) -> String {

@@ -10,3 +10,4 @@ mod bed;
 mod door;
 mod guard;
 mod read;
+mod roles;
