@@ -346,6 +346,9 @@ mod tests {
                 "onRewrite",
                 "targetFileBytes",
                 "pathStyle",
+                "checksum",
+                "serverSideEncryption",
+                "kmsKeyId",
             ] {
                 assert!(!shown.contains(&format!("\"{name}\"")), "{name}");
             }

@@ -6,8 +6,10 @@ mod folder;
 mod key;
 mod mark;
 mod probe;
+mod s3;
 mod sinks;
 mod upload;
 
 pub use folder::FolderSink;
+pub use s3::{FixedKeys, KeyProvider, Patience, S3Sinks};
 pub use sinks::FolderSinks;

@@ -72,6 +72,6 @@ fn holds(promise: &str, kept: bool) -> Result<(), Fault> {
     }
     Err(Fault::new(
         ErrorCode::DestinationProtocol,
-        format!("probe the landing zone: it does not hold that {promise}"),
+        format!("probe the destination: it does not hold that {promise}"),
     ))
 }

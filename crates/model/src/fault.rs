@@ -242,6 +242,24 @@ error_codes! {
     /// The destination answered against its protocol.
     DestinationProtocol, "DESTINATION_PROTOCOL", 1059, 502, None, "Destination protocol", Transient, "The destination answered unexpectedly; the delivery tries again.";
 
+    // Object stores.
+    /// No such bucket.
+    DestinationBucketMissing, "DESTINATION_BUCKET_MISSING", 1110, 404, None, "Bucket missing", Credentials, "Create the bucket, or name the right one in the target connection; the delivery goes on from where it stands.";
+    /// Access key or secret is wrong.
+    DestinationKeysInvalid, "DESTINATION_KEYS_INVALID", 1111, 403, None, "Keys not valid", Credentials, "Put the right access key and secret into the base connection; the delivery goes on from where it stands.";
+    /// The credentials expired.
+    DestinationKeysExpired, "DESTINATION_KEYS_EXPIRED", 1112, 403, None, "Keys expired", Credentials, "Renew the base connection's credentials; the delivery goes on from where it stands.";
+    /// The bucket is in another region than the connection says.
+    DestinationRegionWrong, "DESTINATION_REGION_WRONG", 1113, 400, None, "Wrong region", Credentials, "Set `region` in the base connection to the region that the message names, or leave it out.";
+    /// The store's clock and ours differ.
+    DestinationClockSkewed, "DESTINATION_CLOCK_SKEWED", 1114, 403, None, "Clock skewed", Transient, "Set the clock of the machine that runs offtake; signatures are good for some minutes only.";
+    /// The store asks for fewer requests.
+    DestinationBusy, "DESTINATION_BUSY", 1115, 503, None, "Destination busy", Transient, "The delivery tries again; if it stays so, run fewer flows to the bucket at a time.";
+    /// Bytes were damaged on the way.
+    DestinationDamaged, "DESTINATION_DAMAGED", 1116, 502, None, "Bytes damaged on the way", Transient, "The file is sent again; if it happens again, look at proxies and network cards on the way.";
+    /// A file is larger than an upload can hold.
+    DestinationFileTooLarge, "DESTINATION_FILE_TOO_LARGE", 1117, 422, None, "File too large", Permanent, "Set `maxRowsPerFile` or `targetFileBytes` on the target connection, so that the export is split into more files.";
+
     // Deliveries.
     /// A value cannot be written in the asked format.
     TypeNotSupported, "TYPE_NOT_SUPPORTED", 1060, 422, None, "Type not supported", Permanent, "Leave the named column out of the table or choose the other file type.";

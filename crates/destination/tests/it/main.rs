@@ -1,4 +1,4 @@
-//! The landing zone against the public conformance suite, after crashes, and against hostile names.
+//! The sinks against the public conformance suite, after crashes, against hostile names and unreliable stores.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,3 +14,4 @@ mod full;
 mod hostile;
 mod model;
 mod promises;
+mod stores;
