@@ -186,6 +186,10 @@ const WORLDS: &[World] = &[
         known_to: &["offtake-storage", "offtake-destination"],
     },
     World {
+        name: "metrics-exporter-prometheus",
+        known_to: &["offtake"],
+    },
+    World {
         name: "tracing-subscriber",
         known_to: &["offtake"],
     },

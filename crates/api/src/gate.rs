@@ -12,7 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
+use metrics::{counter, histogram};
 use offtake_api_types::TenantInfo;
 use offtake_model::{ErrorCode, Fault, Permission};
 use offtake_service::{Caller, Credentials, Service};
@@ -66,14 +67,38 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
         .extensions()
         .get::<MatchedPath>()
         .map_or("", MatchedPath::as_str);
+    let took = started.elapsed();
+    // An unknown path has no route and stands under an empty one, so that nobody can make up label values.
+    counter!(
+        "offtake_http_requests_total",
+        "method" => method_label(&method),
+        "route" => route.to_owned(),
+        "status" => response.status().as_u16().to_string()
+    )
+    .increment(1);
+    histogram!("offtake_http_answer_seconds", "route" => route.to_owned())
+        .record(took.as_secs_f64());
     tracing::debug!(
         %method,
         route,
         status = response.status().as_u16(),
-        duration_ms = started.elapsed().as_millis(),
+        duration_ms = took.as_millis(),
         "answered"
     );
     response
+}
+
+/// The method as a label: those that routes have, and one word for the others.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
 }
 
 /// Recognises the caller; handlers find it in the request's extensions.

@@ -18,7 +18,7 @@ mod wire;
 
 pub use axum::Router;
 
-pub use router::{ApiSettings, operations, router, serve};
+pub use router::{ApiSettings, RenderMetrics, operations, router, serve};
 pub use table::{Needs, Operation};
 
 /// Prefix of the Flow Service paths.

@@ -4,11 +4,11 @@ use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use http::Uri;
 use http::uri::PathAndQuery;
 use offtake_model::ErrorCode;
@@ -26,16 +26,24 @@ use crate::table::Operation;
 /// Longest piece of a path repeated in an answer, in characters.
 const ECHO_CHARS_MAX: usize = 200;
 
+/// Renders what was counted so far in the text form of Prometheus.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// Settings of the HTTP surface.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ApiSettings {
     /// Most requests worked on at the same time; one more is answered 503.
     pub requests_max: usize,
+    /// What `/metrics` answers; without it the path does not exist.
+    pub metrics: Option<RenderMetrics>,
 }
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { requests_max: 256 }
+        Self {
+            requests_max: 256,
+            metrics: None,
+        }
     }
 }
 
@@ -49,7 +57,10 @@ pub fn router(service: Arc<Service>, settings: &ApiSettings) -> Router {
     let (of_anybody, _) = routes::of_anybody().into_parts();
     let known = of_callers
         .route_layer(from_fn_with_state(Arc::clone(&service), gate::recognise))
-        .merge(of_anybody)
+        .merge(match &settings.metrics {
+            Some(render) => of_anybody.layer(Extension(Arc::clone(render))),
+            None => of_anybody,
+        })
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panicked))

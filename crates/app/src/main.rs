@@ -6,6 +6,7 @@
 mod client;
 mod command;
 mod config;
+mod metrics;
 mod output;
 mod secret;
 mod sinks;

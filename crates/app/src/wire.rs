@@ -114,7 +114,11 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
             sandbox: first.sandbox.0,
         });
     let landing_zone = zone.folder(&first_tenant(&store).await?);
-    let router = offtake_api::router(Arc::new(service), &offtake_api::ApiSettings::default());
+    let settings = offtake_api::ApiSettings {
+        metrics: Some(crate::metrics::install()?),
+        ..offtake_api::ApiSettings::default()
+    };
+    let router = offtake_api::router(Arc::new(service), &settings);
     Ok(Wired {
         router,
         deliveries,

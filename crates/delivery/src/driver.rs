@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use offtake_core::delivery::{DeliveryCommand, DeliveryEvent, DeliveryMachine, StopReason};
-use offtake_model::{DeliveryRecord, ErrorCode, Fault, Lease};
+use offtake_model::{DeliveryRecord, DeliveryState, ErrorCode, Fault, Lease};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -20,6 +20,7 @@ use tracing::Instrument;
 
 use crate::failpoint::failpoint;
 use crate::hands::{Done, Hands};
+use crate::meter;
 use crate::pulse::{Pulse, beat};
 use crate::service::Context;
 
@@ -62,14 +63,23 @@ async fn claimed(context: &Context, lease: &Lease) -> Result<Option<DeliveryReco
 /// failure of the journal it is left to run out, which is the pause that the journal needs.
 async fn end(context: &Context, lease: &Lease, reason: StopReason) {
     match &reason {
-        StopReason::Ended(state) => tracing::info!(state = state.name(), "delivery ended"),
-        StopReason::Quarantined => tracing::error!("delivery quarantined: a person decides"),
+        StopReason::Ended(state) => {
+            meter::ended(*state);
+            tracing::info!(state = state.name(), "delivery ended");
+        }
+        StopReason::Quarantined => {
+            meter::ended(DeliveryState::Quarantined);
+            tracing::error!("delivery quarantined: a person decides");
+        }
         StopReason::Fenced => tracing::warn!("lease lost: dropped"),
         StopReason::Journal(fault) => {
             tracing::warn!(%fault, "journal failed: dropped until the lease ends");
         }
         StopReason::NothingToDo => tracing::debug!("nothing to do"),
         StopReason::Waiting | StopReason::Shutdown => {
+            if matches!(reason, StopReason::Waiting) {
+                meter::waits();
+            }
             if let Err(fault) = release(context, lease).await {
                 tracing::warn!(%fault, "lease not released: it will run out");
             }

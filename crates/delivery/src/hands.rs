@@ -20,6 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint::failpoint;
+use crate::meter;
 use crate::planner;
 use crate::pulse::Pulse;
 use crate::service::Context;
@@ -143,6 +144,9 @@ impl Hands {
             .apply(&self.lease, transition)
             .await?;
         failpoint!(crate::failpoint::after(transition));
+        if let (Applied::Done, Transition::Commit { metrics, .. }) = (applied, transition) {
+            meter::delivered(metrics);
+        }
         Ok(match applied {
             Applied::Done => DeliveryEvent::Applied,
             Applied::Fenced => DeliveryEvent::Fenced,

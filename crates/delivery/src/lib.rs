@@ -11,6 +11,7 @@ mod driver;
 pub mod failpoint;
 mod hands;
 mod janitor;
+mod meter;
 mod planner;
 mod pulse;
 mod scheduler;

@@ -18,6 +18,7 @@ use offtake_ports::journal::{ScheduleMove, Tick};
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint::failpoint;
+use crate::meter;
 use crate::service::Context;
 
 /// Flows read at once.
@@ -126,6 +127,9 @@ fn note(tick: &Tick, outcome: Enqueued, now: Millis) {
     let (run, flow) = (tick.run.id, tick.run.flow);
     let late =
         Duration::from_millis(u64::try_from(now.since(tick.run.occurrence)).unwrap_or_default());
+    if outcome == Enqueued::Inserted {
+        meter::enqueued(late);
+    }
     match outcome {
         Enqueued::Inserted if late > LATE => {
             tracing::warn!(run.id = %run, flow.id = %flow, late_s = late.as_secs(), "run enqueued late");

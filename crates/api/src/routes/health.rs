@@ -1,20 +1,25 @@
-//! Whether the process lives, and whether it can work.
+//! Whether the process lives, whether it can work, and what it has done.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
+use http::header::CONTENT_TYPE;
+use offtake_model::ErrorCode;
 use offtake_service::Service;
 use serde_json::json;
 
+use crate::problem::Refusal;
 use crate::reply::Reply;
+use crate::router::RenderMetrics;
 use crate::table::{Needs, Routes};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
         .get("/health/live", Needs::Nothing, live)
         .get("/health/ready", Needs::Nothing, ready)
+        .get("/metrics", Needs::Nothing, metrics)
 }
 
 async fn live() -> Reply {
@@ -24,4 +29,16 @@ async fn live() -> Reply {
 async fn ready(State(service): State<Arc<Service>>) -> Reply {
     service.ready().await?;
     Ok(Json(json!({"status": "ready"})).into_response())
+}
+
+/// Counters without any tenant's name, in the text form of Prometheus.
+async fn metrics(render: Option<Extension<RenderMetrics>>) -> Reply {
+    let Some(Extension(render)) = render else {
+        return Err(Refusal::new(
+            ErrorCode::RouteNotFound,
+            "this process counts nothing",
+        ));
+    };
+    let form = (CONTENT_TYPE, "text/plain; version=0.0.4");
+    Ok(([form], render()).into_response())
 }

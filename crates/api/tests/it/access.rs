@@ -11,11 +11,12 @@ use serde_json::json;
 use crate::world::{Answer, S3, World};
 
 /// What everybody may ask.
-const OPEN: [(&str, &str); 4] = [
+const OPEN: [(&str, &str); 5] = [
     ("POST", "/ims/token/v3"),
     ("POST", "/ims/token/v2"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
+    ("GET", "/metrics"),
 ];
 
 async fn become_(world: &World, roles: Vec<RoleBinding>) {
