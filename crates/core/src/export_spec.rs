@@ -6,8 +6,8 @@
 
 use offtake_model::resource::{Connection, Flow, Object, SourceConnection, TargetConnection};
 use offtake_model::{
-    Compression, ConnectionId, DestinationKind, ErrorCode, ExportSpec, Fault, FileType, FlowId,
-    OnRewrite, OutputEncoding, Resource, ResourceBody, ResourceId, SinkRef,
+    Compression, ConnectionId, DestinationKind, ErrorCode, ExportSpec, Fault, FileRules, FileType,
+    FlowId, OnRewrite, OutputEncoding, Resource, ResourceBody, ResourceId, SinkRef,
 };
 use serde_json::Value;
 
@@ -61,6 +61,10 @@ pub fn export_spec(
         ),
         on_rewrite: on_rewrite_of(target, &to.params)?,
         include_file_manifest: to.params.get("includeFileManifest") == Some(&Value::Bool(true)),
+        file_rules: FileRules {
+            max_rows: number(&to.params, "maxRowsPerFile"),
+            target_bytes: number(&to.params, "targetFileBytes"),
+        },
     })
 }
 
@@ -170,6 +174,10 @@ fn on_rewrite_of(target: &Resource, params: &Object) -> Result<OnRewrite, Fault>
 fn text(params: &Object, names: &[&str]) -> Option<String> {
     let given = names.iter().find_map(|name| params.get(*name)?.as_str())?;
     (!given.is_empty()).then(|| given.to_owned())
+}
+
+fn number(params: &Object, name: &str) -> Option<u64> {
+    params.get(name)?.as_u64()
 }
 
 fn word(params: &Object, name: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 //! Planning is pure: the same run, cursor and answer give the same plan, byte for byte, so a crash before the plan was
 //! saved costs nothing. Every name in it comes from the occurrence, never from the present moment.
 //!
-//! The one law: the tasks of a plan hold every row group of its slices exactly once.
+//! The one law: the tasks of a plan hold every row of its slices exactly once.
 
 mod tasks;
 mod unseen;
@@ -12,8 +12,9 @@ use offtake_model::delivery::Cursor;
 use offtake_model::plan::PlanMode;
 use offtake_model::resource::TableFormat;
 use offtake_model::{
-    ChangeSet, Changes, DatasetId, DeliveryId, ErrorCode, ExportPlan, ExportSpec, Fault, FileSlice,
-    FileTask, FolderFile, FolderListing, OnRewrite, Position, Run, Schema, SeenFolder,
+    ChangeSet, Changes, Compression, DatasetId, DeliveryId, ErrorCode, ExportPlan, ExportSpec,
+    Fault, FileSlice, FileTask, FileType, FolderFile, FolderListing, OnRewrite, OutputEncoding,
+    Position, Run, Schema, SeenFolder,
 };
 
 use crate::naming::{self, FolderTemplate, TemplateValues};
@@ -218,7 +219,7 @@ pub fn plan_export(
     let manifest_key = naming::manifest_key(&path, run.flow, subject.dataset, subject.delivery);
     naming::check_key(&manifest_key)?;
     let file_manifest_key = file_manifest_key(subject, &folder, separate)?;
-    let groups = tasks::group(changes.slices, limits.target_task_bytes);
+    let groups = tasks::group(changes.slices, size(spec, *limits))?;
     let tasks = file_tasks(subject.delivery, spec, &folder, &changes.schema, groups)?;
     Ok(ExportPlan {
         format_version: ExportPlan::FORMAT_VERSION,
@@ -240,6 +241,30 @@ pub fn plan_export(
         manifest_key,
         file_manifest_key,
     })
+}
+
+/// How large the flow's file rules let tasks become. One task writes one file.
+const fn size(spec: &ExportSpec, limits: Limits) -> tasks::Size {
+    let rules = spec.file_rules;
+    let bytes = match rules.target_bytes {
+        Some(bytes) => source_bytes(bytes, spec.encoding),
+        None => limits.target_task_bytes,
+    };
+    tasks::Size {
+        bytes,
+        rows_max: rules.max_rows,
+        pack: !rules.none(),
+    }
+}
+
+/// Source bytes that become about that many bytes when written: Parquet is taken for as large as its compressed
+/// source, and the others for what rows of business data come to. An estimate, and documented as one.
+const fn source_bytes(written: u64, encoding: OutputEncoding) -> u64 {
+    match (encoding.file_type, encoding.compression) {
+        (FileType::Parquet, Compression::Gzip) => written,
+        (FileType::Parquet, Compression::None) | (FileType::Json, Compression::Gzip) => written / 2,
+        (FileType::Json, Compression::None) => written / 8,
+    }
 }
 
 /// Makes the plan of a replay: the same slices in the same files of the same folder, under names of its own.

@@ -131,6 +131,7 @@ fn tasks(from: &Path, encoding: OutputEncoding) -> anyhow::Result<Vec<FileTask>>
                 etag: None,
                 rows: None,
                 row_groups: None,
+                row_range: None,
                 known_row_groups: Vec::new(),
                 constants: Vec::new(),
                 mask: None,

@@ -13,5 +13,5 @@ mod window;
 
 pub(crate) use extras::{filters, page_index};
 pub(crate) use file::{RowGroup, SourceFile};
-pub(crate) use keep::kept;
+pub(crate) use keep::{Cut, kept};
 pub(crate) use window::Window;

@@ -77,6 +77,7 @@ impl<'a> Slices<'a> {
             etag: None,
             rows: file.rows,
             row_groups: None,
+            row_range: None,
             known_row_groups: Vec::new(),
             constants: self.constants(file),
             mask: self.mask(file)?,
@@ -94,11 +95,11 @@ impl<'a> Slices<'a> {
         Ok(())
     }
 
-    /// The slices in order, with the row groups of the large ones.
+    /// The slices in order, with the row groups of the large ones, and of those whose rows the log does not count.
     pub(crate) fn finish(self, roots: &Roots) -> Result<Vec<FileSlice>, Fault> {
         let mut slices: Vec<FileSlice> = self.by_path.into_values().collect();
         for slice in &mut slices {
-            if slice.bytes > SPLIT_BYTES_MIN {
+            if slice.bytes > SPLIT_BYTES_MIN || slice.rows.is_none() {
                 slice.known_row_groups = file::row_groups(roots, slice)?;
             }
         }

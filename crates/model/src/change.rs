@@ -73,12 +73,17 @@ pub struct FileSlice {
     /// The store's tag for these bytes, when it has one; pins the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// Rows in the slice when the table's statistics or the footer say so.
+    /// Rows in the slice's row groups when the table's statistics or the footer say so, those that its mask
+    /// removes included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     /// Ordinals of the row groups in the slice; all of them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_groups: Option<Vec<u32>>,
+    /// Which of the slice's rows are read, counted over its row groups and without those its mask removes; all of
+    /// them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_range: Option<RowRange>,
     /// Row groups of the whole file, known only for files worth splitting; planning consumes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_row_groups: Vec<RowGroup>,
@@ -97,6 +102,15 @@ pub struct RowGroup {
     pub rows: u64,
     /// Compressed bytes of its column chunks.
     pub bytes: u64,
+}
+
+/// Neighbouring rows of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowRange {
+    /// Ordinal of the first row.
+    pub first: u64,
+    /// How many rows.
+    pub count: u64,
 }
 
 /// Names a row mask in terms only its reader understands.

@@ -21,8 +21,8 @@ pub mod time;
 
 pub use access::{Permission, Role, RoleBinding};
 pub use change::{
-    ChangeSet, Changes, FileSlice, FolderFile, FolderListing, Position, RowGroup, SeenFolder,
-    SourceRef,
+    ChangeSet, Changes, FileSlice, FolderFile, FolderListing, Position, RowGroup, RowRange,
+    SeenFolder, SourceRef,
 };
 pub use delivery::{
     Attempt, AttemptTag, DeliveryRecord, DeliveryState, Lease, SealedFile, StageHandle, StageToken,
@@ -35,7 +35,7 @@ pub use id::{
 };
 pub use manifest::{Manifest, ManifestFile};
 pub use plan::{
-    Compression, DestinationKind, ExportPlan, ExportSpec, FileTask, FileType, OnRewrite,
+    Compression, DestinationKind, ExportPlan, ExportSpec, FileRules, FileTask, FileType, OnRewrite,
     OutputEncoding, SinkRef,
 };
 pub use resource::{Resource, ResourceBody, ResourceKind, Revision};

@@ -39,6 +39,28 @@ pub struct ExportSpec {
     pub on_rewrite: OnRewrite,
     /// Whether the documented manifest is written beside ours.
     pub include_file_manifest: bool,
+    /// How rows are divided into files.
+    #[serde(default, skip_serializing_if = "FileRules::none")]
+    pub file_rules: FileRules,
+}
+
+/// How many rows and bytes a delivered file holds, as the target asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileRules {
+    /// Most rows of a file; exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rows: Option<u64>,
+    /// Bytes that a file should have; estimated from the source's bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_bytes: Option<u64>,
+}
+
+impl FileRules {
+    /// Whether nothing is asked for.
+    pub const fn none(&self) -> bool {
+        self.max_rows.is_none() && self.target_bytes.is_none()
+    }
 }
 
 /// File type and compression of the delivered files.

@@ -6,9 +6,9 @@ use offtake_model::plan::PlanMode;
 use offtake_model::{
     Attempt, AttemptId, AttemptTag, Compression, ConnectionId, DatasetId, DeliveryId,
     DeliveryRecord, DeliveryState, DestinationKind, ErrorCode, ExportPlan, ExportSpec, Fault,
-    FileSlice, FileTask, FileType, FlowId, Millis, OnRewrite, OrgId, OutputEncoding, ResourceId,
-    Run, RunId, RunKind, SandboxName, Schema, SealedFile, SinkRef, SourceRef, StageHandle,
-    StageToken, Tenant, Winner,
+    FileRules, FileSlice, FileTask, FileType, FlowId, Millis, OnRewrite, OrgId, OutputEncoding,
+    ResourceId, Run, RunId, RunKind, SandboxName, Schema, SealedFile, SinkRef, SourceRef,
+    StageHandle, StageToken, Tenant, Winner,
 };
 use uuid::Uuid;
 
@@ -47,6 +47,7 @@ fn spec() -> ExportSpec {
         folder_template: None,
         on_rewrite: OnRewrite::Fail,
         include_file_manifest: true,
+        file_rules: FileRules::default(),
     }
 }
 
@@ -89,6 +90,7 @@ fn slice(path: &str, bytes: u64) -> FileSlice {
         etag: None,
         rows: None,
         row_groups: None,
+        row_range: None,
         known_row_groups: Vec::new(),
         constants: Vec::new(),
         mask: None,

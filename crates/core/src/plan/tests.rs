@@ -1,19 +1,21 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use offtake_model::change::MaskRef;
 use offtake_model::delivery::Cursor;
 use offtake_model::plan::PlanMode;
 use offtake_model::resource::TableFormat;
 use offtake_model::{
     ChangeSet, Changes, Compression, ConnectionId, DataType, DatasetId, DeliveryId,
-    DestinationKind, ErrorCode, ExportPlan, ExportSpec, Field, FileSlice, FileType, FlowId,
-    FolderFile, FolderListing, Millis, OnRewrite, OrgId, OutputEncoding, Position, ResourceId,
-    RowGroup, Run, RunId, RunKind, SandboxName, Schema, SeenFolder, SinkRef, SourceRef, Tenant,
+    DestinationKind, ErrorCode, ExportPlan, ExportSpec, Field, FileRules, FileSlice, FileType,
+    FlowId, FolderFile, FolderListing, Millis, OnRewrite, OrgId, OutputEncoding, Position,
+    ResourceId, RowGroup, Run, RunId, RunKind, SandboxName, Schema, SeenFolder, SinkRef, SourceRef,
+    Tenant,
 };
 use proptest::prelude::*;
 
 use super::{
     LakeAnswer, LakeQuestion, Limits, Next, PACK_ABOVE, Subject, TASKS_MAX, after, ask,
-    plan_export, tasks,
+    plan_export, tasks, tasks::Size,
 };
 
 pub(crate) fn run() -> Run {
@@ -53,6 +55,7 @@ pub(crate) fn run() -> Run {
             folder_template: None,
             on_rewrite: OnRewrite::Fail,
             include_file_manifest: true,
+            file_rules: FileRules::default(),
         },
         created_by: "scheduler".to_owned(),
         created_at: Millis(0),
@@ -87,6 +90,7 @@ pub(crate) fn slice(path: &str, bytes: u64, groups: &[(u64, u64)]) -> FileSlice 
         etag: None,
         rows: Some(groups.iter().map(|(rows, _)| rows).sum()),
         row_groups: None,
+        row_range: None,
         known_row_groups: groups
             .iter()
             .map(|(rows, bytes)| RowGroup {
@@ -297,27 +301,143 @@ fn more_bytes_than_tasks_make_tasks_larger() {
     let slices = (0..TASKS_MAX as u64 + 5)
         .map(|n| slice(&n.to_string(), 7, &[]))
         .collect();
-    let groups = tasks::group(slices, 1);
+    let groups = tasks::group(slices, bytes(1)).unwrap();
     assert!(groups.len() <= TASKS_MAX, "{}", groups.len());
     assert!(groups.iter().all(|group| group.len() <= 3));
+}
+
+const fn bytes(bytes: u64) -> Size {
+    Size {
+        bytes,
+        rows_max: None,
+        pack: false,
+    }
+}
+
+#[test]
+fn file_rules_cut_large_files_by_rows_and_put_small_ones_together() {
+    let mut run = run();
+    run.spec.file_rules = FileRules {
+        max_rows: Some(4),
+        target_bytes: None,
+    };
+    let slices = vec![
+        slice("a", 10, &[(1, 10)]),
+        slice("b", 10, &[(2, 10)]),
+        slice("c", 100, &[(9, 100)]),
+    ];
+    let plan = plan(&run, None, change_set(3, slices), 1_000);
+    let read: Vec<Vec<_>> = plan
+        .tasks
+        .iter()
+        .map(|task| {
+            let part = |it: &FileSlice| (it.source.path.clone(), it.row_range.map(|it| it.count));
+            task.slices.iter().map(part).collect()
+        })
+        .collect();
+    let c = |count| ("c".to_owned(), Some(count));
+    assert_eq!(
+        read,
+        [
+            vec![("a".to_owned(), None), ("b".to_owned(), None)],
+            vec![c(4)],
+            vec![c(4)],
+            vec![c(1)],
+        ]
+    );
+}
+
+#[test]
+fn a_target_of_bytes_makes_few_files_of_many_small_ones() {
+    let mut run = run();
+    run.spec.file_rules.target_bytes = Some(100);
+    let slices = (0..20)
+        .map(|n| slice(&n.to_string(), 10, &[(1, 10)]))
+        .collect();
+    let plan = plan(&run, None, change_set(3, slices), 1_000);
+    assert_eq!(
+        plan.tasks.len(),
+        4,
+        "JSON in gzip: five files of 10 bytes each"
+    );
+}
+
+#[test]
+fn a_limit_that_makes_too_many_files_or_cannot_be_counted_is_refused() {
+    let size = Size {
+        bytes: 1,
+        rows_max: Some(1),
+        pack: true,
+    };
+    let many = tasks::group(vec![slice("a", 1, &[(TASKS_MAX as u64 + 1, 1)])], size);
+    assert_eq!(many.unwrap_err().code, ErrorCode::FieldInvalid);
+    let mut uncounted = slice("a", 1, &[]);
+    uncounted.rows = None;
+    let refused = tasks::group(vec![uncounted], size).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::SourceFeatureUnsupported);
+}
+
+/// Row groups, whether they are known, and rows that a mask removes when there are enough.
+type CountedFile = (Vec<(u64, u64)>, bool, u64);
+
+/// Files with their row groups and the rows that a mask removes.
+fn counted_slices() -> impl Strategy<Value = Vec<FileSlice>> {
+    let groups = proptest::collection::vec((0u64..50, 0u64..40), 0..6);
+    proptest::collection::vec((groups, proptest::bool::ANY, 0u64..60), 0..40).prop_map(|files| {
+        let file = |(index, (groups, known, masked)): (usize, CountedFile)| {
+            let bytes = groups.iter().map(|it| it.1).sum();
+            let mut slice = slice(&format!("f{index}"), bytes, &groups);
+            if !known {
+                slice.known_row_groups.clear();
+            }
+            let rows = masked.min(slice.rows.unwrap());
+            slice.mask = (masked > 30).then(|| MaskRef {
+                root: "default".to_owned(),
+                descriptor: String::new(),
+                rows,
+            });
+            slice
+        };
+        files.into_iter().enumerate().map(file).collect()
+    })
+}
+
+/// The rows a slice gives, as (file, ordinal among the rows that its mask leaves).
+fn rows_of(slice: &FileSlice, groups: &BTreeMap<String, Vec<u64>>) -> Vec<(String, u64)> {
+    let path = &slice.source.path;
+    let masked = slice.mask.as_ref().map_or(0, |mask| mask.rows);
+    let mut rows: Vec<u64> = match &slice.row_groups {
+        None => (0..groups[path].iter().sum::<u64>() - masked).collect(),
+        Some(chosen) => chosen
+            .iter()
+            .flat_map(|nth| {
+                let nth = *nth as usize;
+                let first: u64 = groups[path][..nth].iter().sum();
+                first..first + groups[path][nth]
+            })
+            .collect(),
+    };
+    if let Some(range) = slice.row_range {
+        let end = usize::try_from(range.first + range.count).unwrap();
+        rows = rows[usize::try_from(range.first).unwrap()..end].to_vec();
+    }
+    rows.into_iter().map(|row| (path.clone(), row)).collect()
 }
 
 fn slices() -> impl Strategy<Value = Vec<FileSlice>> {
     let groups = proptest::collection::vec((0u64..50, 0u64..40), 0..8);
     let chosen = proptest::option::of(proptest::collection::btree_set(0u32..8, 0..8));
     proptest::collection::vec((groups, chosen, 0u64..200), 0..100).prop_map(|files| {
-        let file = |(index, (groups, chosen, bytes)): (
-            usize,
-            (Vec<_>, Option<std::collections::BTreeSet<u32>>, u64),
-        )| {
-            let mut slice = slice(&format!("f{index}"), bytes, &groups);
-            slice.row_groups = chosen.map(|it| {
-                it.into_iter()
-                    .filter(|n| groups.is_empty() || (*n as usize) < groups.len())
-                    .collect()
-            });
-            slice
-        };
+        let file =
+            |(index, (groups, chosen, bytes)): (usize, (Vec<_>, Option<BTreeSet<u32>>, u64))| {
+                let mut slice = slice(&format!("f{index}"), bytes, &groups);
+                slice.row_groups = chosen.map(|it| {
+                    it.into_iter()
+                        .filter(|n| groups.is_empty() || (*n as usize) < groups.len())
+                        .collect()
+                });
+                slice
+            };
         files.into_iter().enumerate().map(file).collect()
     })
 }
@@ -348,11 +468,34 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn under_file_rules_tasks_read_every_row_exactly_once(
+        given in counted_slices(), bytes in 0u64..150, rows_max in proptest::option::of(1u64..70)
+    ) {
+        let groups: BTreeMap<String, Vec<u64>> = given.iter().map(|it| {
+            let rows = it.known_row_groups.iter().map(|group| group.rows).collect::<Vec<_>>();
+            let rows = if rows.is_empty() { vec![it.rows.unwrap()] } else { rows };
+            (it.source.path.clone(), rows)
+        }).collect();
+        let masked = given.iter().any(|it| it.mask.is_some());
+        prop_assume!(rows_max.is_some() || !masked);
+        let before: BTreeSet<_> = given.iter().flat_map(|it| rows_of(it, &groups)).collect();
+        let tasks = tasks::group(given, Size { bytes, rows_max, pack: true }).unwrap();
+        let mut read = Vec::new();
+        for task in &tasks {
+            let rows: Vec<_> = task.iter().flat_map(|it| rows_of(it, &groups)).collect();
+            prop_assert!(rows.len() as u64 <= rows_max.unwrap_or(u64::MAX));
+            read.extend(rows);
+        }
+        prop_assert_eq!(read.len(), before.len());
+        prop_assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), before);
+    }
+
+    #[test]
     fn tasks_read_every_row_group_exactly_once_and_in_order(given in slices(), target in 0u64..150) {
         let known: BTreeMap<String, usize> =
             given.iter().map(|it| (it.source.path.clone(), it.known_row_groups.len())).collect();
         let before = coverage(given.iter(), &known);
-        let groups = tasks::group(given, target);
+        let groups = tasks::group(given, bytes(target)).unwrap();
         let read: Vec<&FileSlice> = groups.iter().flatten().collect();
         prop_assert_eq!(coverage(read.iter().copied(), &known), before);
         prop_assert!(read.iter().all(|it| it.known_row_groups.is_empty()));

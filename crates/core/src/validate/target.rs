@@ -19,9 +19,6 @@ const FIELDS: [&str; 5] = [
     "params",
 ];
 
-/// Declared, but no planner honours them yet; taking them would drop a wish in silence.
-const NOT_AVAILABLE: [&str; 2] = ["maxRowsPerFile", "targetFileBytes"];
-
 /// Most bytes of one folder's name where folders are files of a file system.
 const FOLDER_BYTES_MAX: usize = 255;
 
@@ -103,11 +100,6 @@ pub fn check_base_connection(draft: &TargetDraft, base: &SpecRef) -> Result<(), 
 pub fn target_settings(kind: DestinationKind, params: &Object) -> Result<TargetSettings, Fault> {
     if let Some(rules) = specs::destination(kind).target() {
         rules.check("params", params)?;
-    }
-    if let Some(key) = NOT_AVAILABLE.iter().find(|key| params.contains_key(**key)) {
-        return Err(invalid(format!(
-            "`params.{key}` is not available in this version; leave it out"
-        )));
     }
     let (container_key, path_key) = location_keys(kind);
     let path = path(kind, path_key, text(params, path_key))?;

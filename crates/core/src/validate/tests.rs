@@ -572,11 +572,7 @@ fn bad_wishes_are_refused() {
             ),
             ("/params/onRewrite", json!("ignore"), "[\"fail\",\"full\"]"),
             ("/params/maxRowsPerFile", json!(0), "at least 1, got 0"),
-            (
-                "/params/maxRowsPerFile",
-                json!(10),
-                "not available in this version",
-            ),
+            ("/params/maxRowsPerFile", json!(1.5), "must be of type"),
             (
                 "/params/onrewrite",
                 json!("full"),

@@ -45,6 +45,7 @@ fn slice(file: u64) -> FileSlice {
         etag: None,
         rows: Some(10),
         row_groups: None,
+        row_range: None,
         known_row_groups: Vec::new(),
         constants: Vec::new(),
         mask: None,

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::pipeline::Stop;
 use crate::runner::TaskRunner;
-use crate::source::{RowGroup, SourceFile, Window, kept};
+use crate::source::{Cut, RowGroup, SourceFile, Window, kept};
 
 /// Row groups in memory: one being decoded, one being fetched.
 const ROW_GROUPS: usize = 2;
@@ -60,12 +60,23 @@ pub(super) async fn run(
         };
         let wanted = file.row_groups(slice.row_groups.as_deref())?;
         check_rows(slice, &file, &wanted)?;
+        let mut cut = slice.row_range.map(Cut::new);
         for group in wanted {
-            let keep = match &keep {
+            let mut keep = match &keep {
                 Some(ranges) => Some(kept(&file.name, ranges, &group)?),
                 None => None,
             };
+            if let Some(cut) = &mut cut {
+                let rows = cut.take(keep, group.rows);
+                if rows.is_empty() {
+                    continue;
+                }
+                keep = Some(rows);
+            }
             send_group(&runner, &file, group, keep, &room, &groups).await?;
+        }
+        if let Some(cut) = &cut {
+            cut.check(&file.name)?;
         }
     }
     send(&groups, Work::Complete).await

@@ -61,6 +61,7 @@ impl MemoryLake {
             etag: None,
             rows: None,
             row_groups: None,
+            row_range: None,
             known_row_groups: Vec::new(),
             constants: Vec::new(),
             mask: None,

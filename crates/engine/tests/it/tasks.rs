@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use futures_util::StreamExt;
 use offtake_encode::decode::inspect;
 use offtake_engine::{InProcessEngine, Limits};
-use offtake_model::ErrorCode;
+use offtake_model::{ErrorCode, RowRange};
 use offtake_ports::testing::{FaultySinks, SinkCall, Trouble};
 use offtake_ports::{Engine, TaskEvent};
 
@@ -136,6 +136,31 @@ async fn masked_rows_are_left_out_across_row_groups() {
     let expected: Vec<i64> = (0..2).chain(25..35).chain(99..100).collect();
     assert_eq!(ids, expected);
     assert_eq!(sealed.rows, 13);
+}
+
+#[tokio::test]
+async fn row_ranges_tile_a_masked_file() {
+    let rows = events(0, 100);
+    let mut ids = Vec::new();
+    for first in (0..72).step_by(7) {
+        let count = 7.min(72 - first);
+        let bench = Bench::default();
+        let mut part = bench.lake.put("a.parquet", parquet(&rows, 30));
+        part.mask = Some(bench.lake.mask("m", vec![0..2, 25..35, 40..100], 28));
+        part.rows = Some(100);
+        part.row_range = Some(RowRange { first, count });
+        let (sealed, file) = bench
+            .run(task(schema_of(&rows), vec![part], JSON))
+            .await
+            .unwrap();
+        assert_eq!(sealed.rows, count);
+        ids.extend(lines_of(&file).iter().map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["id"].as_i64().unwrap()
+        }));
+    }
+    let expected: Vec<i64> = (0..2).chain(25..35).chain(40..100).collect();
+    assert_eq!(ids, expected);
 }
 
 #[tokio::test]

@@ -361,6 +361,7 @@ async fn a_slice_from_elsewhere_cannot_open_what_a_location_could_not() {
             etag: None,
             rows: None,
             row_groups: None,
+            row_range: None,
             known_row_groups: Vec::new(),
             constants: Vec::new(),
             mask: None,

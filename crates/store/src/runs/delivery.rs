@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use offtake_model::run::{DeliveredFile, DeliveryView};
 use offtake_model::{
-    DatasetId, DeliveryState, ExportPlan, Fault, Millis, RunId, RunMetrics, SourceRef,
+    DatasetId, DeliveryState, ExportPlan, Fault, FileSlice, Millis, RunId, RunMetrics, SourceRef,
 };
 use sqlx::{FromRow, SqliteConnection};
 
@@ -121,9 +121,10 @@ async fn progress(
         .iter()
         .flat_map(|plan| &plan.tasks)
         .flat_map(|task| &task.slices);
-    let planned_rows = plan
-        .as_ref()
-        .and_then(|_| slices.map(|slice| slice.rows).sum());
+    let planned_rows = plan.as_ref().and_then(|_| {
+        let rows = |slice: &FileSlice| slice.row_range.map(|range| range.count).or(slice.rows);
+        slices.map(rows).sum()
+    });
     Ok(Progress {
         metrics: metrics_so_far(plan.as_ref(), winners)?,
         planned_rows,

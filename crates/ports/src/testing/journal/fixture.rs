@@ -10,11 +10,11 @@ use offtake_model::plan::PlanMode;
 use offtake_model::resource::{Audit, Flow, FlowState, LastOperation, SpecRef};
 use offtake_model::{
     Attempt, AttemptId, AttemptTag, Compression, ConnectionId, DataType, DatasetId, DeliveryId,
-    DestinationKind, ErrorCode, ExportMode, ExportPlan, ExportSpec, Fault, Field, FileTask,
-    FileType, FlowId, FolderFile, Lease, Millis, OnRewrite, OrgId, OutputEncoding, Resource,
-    ResourceBody, ResourceId, Revision, Run, RunId, RunKind, RunMetrics, SandboxName, Schedule,
-    Schema, SealedFile, SeenFolder, SinkRef, SourceRef, StageHandle, StageToken, Tenant, TimeUnit,
-    Transition, Winner,
+    DestinationKind, ErrorCode, ExportMode, ExportPlan, ExportSpec, Fault, Field, FileRules,
+    FileTask, FileType, FlowId, FolderFile, Lease, Millis, OnRewrite, OrgId, OutputEncoding,
+    Resource, ResourceBody, ResourceId, Revision, Run, RunId, RunKind, RunMetrics, SandboxName,
+    Schedule, Schema, SealedFile, SeenFolder, SinkRef, SourceRef, StageHandle, StageToken, Tenant,
+    TimeUnit, Transition, Winner,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -114,6 +114,7 @@ pub fn run_of(flow: FlowId, kind: RunKind, trigger: &str, datasets: &[&str]) -> 
             folder_template: None,
             on_rewrite: OnRewrite::Fail,
             include_file_manifest: false,
+            file_rules: FileRules::default(),
         },
         created_by: "somebody".to_owned(),
         created_at: START,
@@ -193,6 +194,7 @@ fn slice(file: &str) -> FileSlice {
         etag: None,
         rows: Some(5),
         row_groups: None,
+        row_range: None,
         known_row_groups: Vec::new(),
         constants: Vec::new(),
         mask: None,
