@@ -227,17 +227,14 @@ fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
         if let Some(found) = current.downcast_ref::<E>() {
             return Some(found);
         }
-        // An I/O error that wraps another shows only that one's source.
-        if let Some(inner) = current
+        // An I/O error shows the source of what it wraps, not what it wraps.
+        let wrapped = current
             .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-        {
-            let inner: &(dyn Error + 'static) = inner;
-            if let Some(found) = inner.downcast_ref::<E>() {
-                return Some(found);
-            }
-        }
-        next = current.source();
+            .and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(inner) => Some(inner),
+            None => current.source(),
+        };
     }
     None
 }

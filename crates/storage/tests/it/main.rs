@@ -11,3 +11,4 @@ mod door;
 mod guard;
 mod read;
 mod roles;
+mod tls;
