@@ -12,7 +12,7 @@ use offtake_core::delivery::Policy;
 use offtake_delivery::DeliveryService;
 use offtake_destination::FolderSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
-use offtake_lake::{LakeRoot, LocalLake};
+use offtake_lake::{LakeRoot, Lakes};
 use offtake_model::{DestinationKind, Fault, OrgId, SandboxName, Tenant};
 use offtake_ports::{Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets};
 use offtake_service::{Service, StoredCredentials};
@@ -137,7 +137,7 @@ pub(crate) fn worker_runner(place: &Place, config: &Config) -> Result<Arc<TaskRu
     Ok(task_runner(&lake(place, config)?, Arc::new(sinks)))
 }
 
-fn task_runner(lake: &LocalLake, sinks: Arc<SinkRouter>) -> Arc<TaskRunner> {
+fn task_runner(lake: &Lakes, sinks: Arc<SinkRouter>) -> Arc<TaskRunner> {
     let lake = Arc::new(lake.clone());
     Arc::new(TaskRunner::new(
         Arc::clone(&lake) as _,
@@ -150,7 +150,7 @@ fn task_runner(lake: &LocalLake, sinks: Arc<SinkRouter>) -> Arc<TaskRunner> {
 fn engine(
     place: &Place,
     config: &Config,
-    lake: &LocalLake,
+    lake: &Lakes,
     sinks: &Arc<SinkRouter>,
 ) -> Result<Arc<dyn Engine>> {
     let slots = config.worker.slots.max(1);
@@ -175,16 +175,12 @@ fn engine(
     )))
 }
 
-fn lake(place: &Place, config: &Config) -> Result<LocalLake> {
+fn lake(place: &Place, config: &Config) -> Result<Lakes> {
     let mut roots = Vec::new();
     if !config.lake.roots.contains_key(DEFAULT_ROOT) {
         let path = std::path::absolute(place.data_dir.join("lake"))?;
         std::fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
-        roots.push(LakeRoot {
-            name: DEFAULT_ROOT.to_owned(),
-            path,
-            organisations: None,
-        });
+        roots.push(LakeRoot::folder(DEFAULT_ROOT, path));
     }
     for (name, root) in &config.lake.roots {
         let path = root.path().with_context(|| format!("lake root `{name}`"))?;
@@ -192,13 +188,9 @@ fn lake(place: &Place, config: &Config) -> Result<LocalLake> {
             .organisations
             .as_ref()
             .map(|all| all.iter().cloned().map(OrgId).collect());
-        roots.push(LakeRoot {
-            name: name.clone(),
-            path,
-            organisations,
-        });
+        roots.push(LakeRoot::folder(name, path).for_organisations(organisations));
     }
-    LocalLake::new(roots).map_err(told)
+    Lakes::new(roots).map_err(told)
 }
 
 /// Every destination of this build, over the landing zone and the network.

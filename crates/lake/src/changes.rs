@@ -11,7 +11,7 @@ use delta_kernel::schema::StructType;
 use delta_kernel::table_features::ColumnMappingMode;
 use offtake_model::{ChangeSet, Changes, ErrorCode, Fault, Position, Schema};
 
-use crate::local::version_of;
+use crate::lakes::version_of;
 use crate::log::{Add, Commit, LogListing, Metadata, Protocol, read_commit};
 use crate::root::{Roots, TableDir};
 use crate::schema;

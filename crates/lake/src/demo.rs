@@ -91,11 +91,7 @@ impl DemoTable {
                 "the demo table needs a folder of its own",
             ));
         };
-        let roots = Roots::new(vec![LakeRoot {
-            name: "demo".to_owned(),
-            path: parent.to_owned(),
-            organisations: None,
-        }])?;
+        let roots = Roots::new(vec![LakeRoot::folder("demo", parent)])?;
         let location = SourceRef {
             root: "demo".to_owned(),
             path: name.to_owned(),

@@ -21,24 +21,6 @@ pub(crate) fn absent(error: &io::Error) -> bool {
     )
 }
 
-/// The fault of an access that failed. `missing` is the code for something that is not there.
-pub(crate) fn of_io(missing: ErrorCode, what: &str, error: &io::Error) -> Fault {
-    if leaves_folder(error) {
-        return Fault::new(
-            ErrorCode::SourceOutsideRoot,
-            format!("{what} is a symbolic link that leaves its lake root"),
-        );
-    }
-    if absent(error) {
-        return Fault::new(missing, format!("{what} does not exist"));
-    }
-    Fault::new(
-        ErrorCode::SourceUnreachable,
-        format!("{what} could not be read"),
-    )
-    .because(error)
-}
-
 /// The fault of a table whose log the kernel could not use.
 pub(crate) fn of_kernel(table: &str, error: &KernelError) -> Fault {
     if let KernelError::Backtraced { source, .. } = error {
@@ -74,6 +56,12 @@ fn situation(error: &KernelError) -> (ErrorCode, &'static str) {
             ErrorCode::SourceOutsideRoot,
             "refers to a file outside the table",
         );
+    }
+    if matches!(
+        error,
+        KernelError::ObjectStore(Store::Unauthenticated { .. })
+    ) {
+        return (ErrorCode::SourceDenied, "may not be read");
     }
     if matches!(
         error,

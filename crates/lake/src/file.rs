@@ -2,43 +2,41 @@
 //!
 //! The one law: the bytes come from the planned file below its root, or there is a fault.
 
-use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use offtake_model::{ErrorCode, Fault, FileSlice, RowGroup};
 use offtake_ports::RangeReader;
-use parquet::file::metadata::{FooterTail, ParquetMetaDataReader};
+use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetMetaDataReader};
+use tokio::runtime::Handle;
 
-use crate::fault::{blocking, of_io};
 use crate::path;
+use crate::place::Place;
 use crate::root::Roots;
-
-/// Reads up to this many bytes are done at once; a local disk answers sooner than another thread would.
-const INLINE_READ_MAX: u64 = 1024 * 1024;
-
-/// Largest single read; a hostile footer could ask for anything.
-const READ_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Largest Parquet footer that is decoded.
 const FOOTER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-const FOOTER_TAIL_BYTES: u64 = 8;
+const FOOTER_TAIL_BYTES: usize = 8;
+
+/// Read at once from the end of a file; most footers fit.
+const FOOTER_GUESS_BYTES: u64 = 64 * 1024;
 
 /// An opened source file.
-#[derive(Clone, Debug)]
 pub(crate) struct SourceFile {
-    file: Arc<File>,
-    size: u64,
-    name: Arc<str>,
+    reader: Arc<dyn RangeReader>,
+    name: String,
 }
 
 impl SourceFile {
-    /// Opens the slice's file without leaving its root, and compares its size with the planned one.
+    /// Opens the slice's file without leaving its root, and compares it with the planned one.
     pub(crate) fn open(roots: &Roots, slice: &FileSlice) -> Result<Self, Fault> {
+        Self::open_in(roots.open(&slice.source.root)?.as_ref(), slice)
+    }
+
+    /// The same, when the root is open already.
+    pub(crate) fn open_in(root: &dyn Place, slice: &FileSlice) -> Result<Self, Fault> {
         let name = format!("source file `{}`", slice.source.path);
         let path = path::relative(&slice.source.path)
             .ok()
@@ -49,74 +47,74 @@ impl SourceFile {
                     format!("{name} has a path that is not allowed"),
                 )
             })?;
-        let failed = |error| of_io(ErrorCode::SourceVanished, &name, &error);
-        let root = roots.open(&slice.source.root)?;
-        // Asked first, because opening a pipe would wait for its other end.
-        if !root.metadata(&path).map_err(failed)?.is_file() {
-            return Err(Fault::new(
-                ErrorCode::SourceChanged,
-                format!("{name} is no longer a plain file"),
-            ));
-        }
-        let file = root.open(&path).map_err(failed)?.into_std();
-        let size = file.metadata().map_err(failed)?.len();
+        let opened = root
+            .open(&path, &name)
+            .map_err(|trouble| trouble.fault(ErrorCode::SourceVanished, &name))?;
+        let size = opened.reader.size();
         if size != slice.bytes {
             return Err(Fault::new(
                 ErrorCode::SourceChanged,
                 format!(
-                    "{name} has {size} bytes where the table's log says {}",
+                    "{name} has {size} bytes where {} were expected",
                     slice.bytes
                 ),
             ));
         }
+        if slice.etag.is_some() && slice.etag != opened.tag {
+            return Err(Fault::new(
+                ErrorCode::SourceChanged,
+                format!("{name} was written again since it was planned"),
+            ));
+        }
         Ok(Self {
-            file: Arc::new(file),
-            size,
-            name: name.into(),
+            reader: opened.reader,
+            name,
         })
     }
 
-    fn read_now(&self, range: &Range<u64>) -> Result<Bytes, Fault> {
-        let length = range.end.saturating_sub(range.start);
-        if range.start > range.end || range.end > self.size || length > READ_BYTES_MAX {
-            return Err(self.corrupt("it refers to bytes that it does not have"));
-        }
-        let length = usize::try_from(length).map_err(|_| self.corrupt("it is too large"))?;
-        let mut buffer = vec![0; length];
-        self.file
-            .read_exact_at(&mut buffer, range.start)
-            .map_err(|error| {
-                if error.kind() == std::io::ErrorKind::UnexpectedEof {
-                    return Fault::new(
-                        ErrorCode::SourceChanged,
-                        format!("{} became shorter while it was read", self.name),
-                    );
-                }
-                of_io(ErrorCode::SourceVanished, &self.name, &error)
-            })?;
-        Ok(buffer.into())
+    /// The opened bytes.
+    pub(crate) fn into_reader(self) -> Arc<dyn RangeReader> {
+        self.reader
     }
 
-    /// Rows and compressed bytes of each row group, from the footer.
-    fn row_groups(&self) -> Result<Vec<RowGroup>, Fault> {
-        let body = self
-            .size
-            .checked_sub(FOOTER_TAIL_BYTES)
+    /// Reads while the caller, who is not of the runtime's own threads, waits.
+    fn read_now(&self, range: Range<u64>) -> Result<Bytes, Fault> {
+        Handle::current().block_on(self.reader.read(range))
+    }
+
+    /// The file's footer.
+    pub(crate) fn footer(&self) -> Result<ParquetMetaData, Fault> {
+        let size = self.reader.size();
+        let body = size
+            .checked_sub(FOOTER_TAIL_BYTES as u64)
             .ok_or_else(|| self.corrupt("it is too short for a Parquet file"))?;
-        let tail = self.read_now(&(body..self.size))?;
-        let tail = FooterTail::try_from(tail.as_ref()).map_err(|error| {
-            self.corrupt("it does not end as a Parquet file")
-                .because(&error)
-        })?;
+        let end = self.read_now(size.saturating_sub(FOOTER_GUESS_BYTES)..size)?;
+        let tail = end
+            .split_last_chunk::<FOOTER_TAIL_BYTES>()
+            .map(|(_, tail)| FooterTail::try_new(tail))
+            .transpose()
+            .map_err(|error| {
+                self.corrupt("it does not end as a Parquet file")
+                    .because(&error)
+            })?
+            .ok_or_else(|| self.corrupt("it is too short for a Parquet file"))?;
         let length = tail.metadata_length() as u64;
         let start = body
             .checked_sub(length)
             .filter(|_| length <= FOOTER_BYTES_MAX && !tail.is_encrypted_footer())
             .ok_or_else(|| self.corrupt("its footer cannot be read"))?;
-        let footer = self.read_now(&(start..body))?;
-        let metadata = ParquetMetaDataReader::decode_metadata(&footer)
-            .map_err(|error| self.corrupt("its footer cannot be decoded").because(&error))?;
-        metadata
+        let held = size - end.len() as u64;
+        let footer = match start.checked_sub(held).map(usize::try_from) {
+            Some(Ok(at)) => end.slice(at..end.len() - FOOTER_TAIL_BYTES),
+            Some(Err(_)) | None => self.read_now(start..body)?,
+        };
+        ParquetMetaDataReader::decode_metadata(&footer)
+            .map_err(|error| self.corrupt("its footer cannot be decoded").because(&error))
+    }
+
+    /// Rows and compressed bytes of each row group, from the footer.
+    pub(crate) fn row_groups(&self, footer: &ParquetMetaData) -> Result<Vec<RowGroup>, Fault> {
+        footer
             .row_groups()
             .iter()
             .map(|group| {
@@ -130,7 +128,7 @@ impl SourceFile {
             .collect()
     }
 
-    fn corrupt(&self, reason: &str) -> Fault {
+    pub(crate) fn corrupt(&self, reason: &str) -> Fault {
         Fault::new(
             ErrorCode::SourceCorrupt,
             format!("{} cannot be decoded: {reason}", self.name),
@@ -140,20 +138,6 @@ impl SourceFile {
 
 /// Row groups of the slice's file.
 pub(crate) fn row_groups(roots: &Roots, slice: &FileSlice) -> Result<Vec<RowGroup>, Fault> {
-    SourceFile::open(roots, slice)?.row_groups()
-}
-
-#[async_trait]
-impl RangeReader for SourceFile {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    async fn read(&self, range: Range<u64>) -> Result<Bytes, Fault> {
-        if range.end.saturating_sub(range.start) <= INLINE_READ_MAX {
-            return self.read_now(&range);
-        }
-        let file = self.clone();
-        blocking(self.name.to_string(), move || file.read_now(&range)).await
-    }
+    let file = SourceFile::open(roots, slice)?;
+    file.row_groups(&file.footer()?)
 }

@@ -1,13 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod changes;
-mod confined;
 mod fault;
 mod file;
-mod local;
+mod folder;
+mod lakes;
 mod log;
 mod mask;
 mod path;
+mod place;
 mod root;
 mod schema;
 mod slice;
@@ -15,5 +16,5 @@ mod table;
 
 pub mod demo;
 
-pub use local::LocalLake;
+pub use lakes::Lakes;
 pub use root::LakeRoot;

@@ -5,13 +5,12 @@
 //! The one law: a commit is read whole or refused; a missing one is never skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use offtake_model::{ErrorCode, Fault};
 use serde::{Deserialize, Serialize};
 
-use crate::confined::ENTRIES_MAX;
-use crate::fault::{leaves_folder, of_io};
+use crate::place::Trouble;
 use crate::root::TableDir;
 
 pub(crate) const LOG_FOLDER: &str = "_delta_log";
@@ -36,18 +35,12 @@ impl LogListing {
     /// Lists the log's folder. A folder without a log is no table.
     pub(crate) fn read(table: &TableDir) -> Result<Self, Fault> {
         let what = format!("a Delta log in `{}`", table.name());
-        let failed = |error| of_io(ErrorCode::SourceNotFound, &what, &error);
+        let entries = table.place.list(LOG_FOLDER, None);
+        let entries = entries.map_err(|trouble| trouble.fault(ErrorCode::SourceNotFound, &what))?;
         let mut listing = Self::default();
-        for (count, entry) in table.dir.read_dir(LOG_FOLDER).map_err(failed)?.enumerate() {
-            if count >= ENTRIES_MAX {
-                return Err(Fault::new(
-                    ErrorCode::SourceCorrupt,
-                    format!("the log of `{}` has too many files", table.name()),
-                ));
-            }
-            let entry = entry.map_err(failed)?;
-            if let Ok(name) = entry.file_name().into_string() {
-                listing.note(name);
+        for entry in entries {
+            if let Some((_, name)) = entry.path.rsplit_once('/') {
+                listing.note(name.to_owned());
             }
         }
         if listing.latest().is_none() {
@@ -57,6 +50,18 @@ impl LogListing {
             ));
         }
         Ok(listing)
+    }
+
+    /// Whether a log lies in the folder, be it usable or not.
+    pub(crate) fn lies_in(table: &TableDir) -> Result<bool, Fault> {
+        match table.place.list(LOG_FOLDER, None) {
+            Ok(entries) => Ok(!entries.is_empty()),
+            Err(Trouble::Absent) => Ok(false),
+            Err(trouble) => {
+                let what = format!("the folder of `{}`", table.name());
+                Err(trouble.fault(ErrorCode::SourceNotFound, &what))
+            }
+        }
     }
 
     fn note(&mut self, name: String) {
@@ -252,20 +257,10 @@ pub(crate) fn read_commit(table: &TableDir, version: u64) -> Result<Commit, Faul
     let name = commit_name(version);
     let path = format!("{LOG_FOLDER}/{name}");
     let what = format!("commit `{name}` of table `{}`", table.name());
-    let metadata = table
-        .dir
-        .symlink_metadata(&path)
-        .map_err(|error| of_io(ErrorCode::SourceHistoryLost, &what, &error))?;
-    if !metadata.is_file() {
-        return Err(Fault::new(
-            ErrorCode::SourceOutsideRoot,
-            format!("{what} is not a plain file"),
-        ));
-    }
-    let file = table.dir.open(&path).map_err(|error| {
-        debug_assert!(!leaves_folder(&error), "a plain file leads nowhere");
-        of_io(ErrorCode::SourceHistoryLost, &what, &error)
-    })?;
+    let file = table
+        .place
+        .read(&path)
+        .map_err(|trouble| trouble.fault(ErrorCode::SourceHistoryLost, &what))?;
     parse_commit(BufReader::new(file), &what)
 }
 
@@ -278,7 +273,7 @@ fn parse_commit(mut reader: impl BufRead, what: &str) -> Result<Commit, Fault> {
             .by_ref()
             .take(LINE_BYTES_MAX)
             .read_until(b'\n', &mut line)
-            .map_err(|error| of_io(ErrorCode::SourceHistoryLost, what, &error))?;
+            .map_err(|error| broken_off(what, error))?;
         if read == 0 {
             return Ok(commit);
         }
@@ -298,6 +293,14 @@ fn parse_commit(mut reader: impl BufRead, what: &str) -> Result<Commit, Fault> {
         commit.take(action);
     }
     Err(corrupt(what, "it has too many lines"))
+}
+
+/// A place's own fault where there is one.
+pub(crate) fn broken_off(what: &str, error: io::Error) -> Fault {
+    match error.downcast::<Fault>() {
+        Ok(fault) => fault,
+        Err(error) => Trouble::from(error).fault(ErrorCode::SourceHistoryLost, what),
+    }
 }
 
 impl Commit {

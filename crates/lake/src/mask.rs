@@ -3,7 +3,6 @@
 //! The one law: what is kept and what is removed add up to the file's rows, or the answer is a fault.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use delta_kernel::Engine;
 use delta_kernel::actions::deletion_vector::DeletionVectorDescriptor;
@@ -12,9 +11,9 @@ use offtake_model::{ErrorCode, Fault, SourceRef};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::confined::{ConfinedEngine, ConfinedStore, TABLE_URL};
 use crate::fault::of_kernel;
 use crate::log::DeletionVector;
+use crate::place::{ConfinedEngine, TABLE_URL};
 use crate::root::{Roots, TableDir};
 
 /// Most rows one vector may remove; their numbers are held in memory.
@@ -114,7 +113,7 @@ fn read(table: &TableDir, vector: &DeletionVector) -> Result<Vec<u64>, Fault> {
     .map_err(failed)?;
     let url = Url::parse(TABLE_URL)
         .map_err(|error| Fault::new(ErrorCode::Internal, "naming a table").because(&error))?;
-    let engine = ConfinedEngine::new(ConfinedStore::new(Arc::clone(&table.dir)));
+    let engine = ConfinedEngine::new(table.place.as_ref());
     let removed = descriptor
         .row_indexes(engine.storage_handler(), &url)
         .map_err(failed)?;

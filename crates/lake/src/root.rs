@@ -1,47 +1,121 @@
-//! Lake roots: the only folders that offtake reads (contract, D10).
+//! Lake roots: the only places that offtake reads (contract, D10).
 //!
 //! Turns what a request calls a location into a root and a path, and opens folders below a root.
-//! The one law: no handle made here can be used to reach anything outside its root.
+//! The one law: nothing opened here can be used to reach anything outside its root.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use object_store::ObjectStore;
+use object_store::path::Path as Prefix;
 use offtake_model::{ErrorCode, Fault, OrgId, SourceRef};
 use url::Url;
 
-use crate::fault::{leaves_folder, of_io};
+use crate::fault::leaves_folder;
 use crate::path;
+use crate::place::{DiskPlace, Place, StorePlace, Trouble};
 
 const SCHEME: &str = "lake://";
 
-/// A folder that datasets may lie in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A place that datasets may lie in.
+#[derive(Clone, Debug)]
 pub struct LakeRoot {
     /// Its name in locations and in the configuration: letters, digits, `-` and `_`.
     pub name: String,
-    /// The folder, absolute. It may appear later, as a mount does.
-    pub path: PathBuf,
     /// Who may place datasets in it; everybody when absent.
     pub organisations: Option<Vec<OrgId>>,
+    at: RootPlace,
+}
+
+#[derive(Clone, Debug)]
+enum RootPlace {
+    Folder(PathBuf),
+    Store {
+        url: String,
+        store: Arc<dyn ObjectStore>,
+        prefix: Prefix,
+    },
 }
 
 impl LakeRoot {
+    /// A folder of this machine, absolute. It may appear later, as a mount does.
+    pub fn folder(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            organisations: None,
+            at: RootPlace::Folder(path.into()),
+        }
+    }
+
+    /// What lies below a prefix of an object store. `url` is how requests may spell the same place.
+    pub fn store(
+        name: impl Into<String>,
+        url: impl Into<String>,
+        store: Arc<dyn ObjectStore>,
+        prefix: Prefix,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            organisations: None,
+            at: RootPlace::Store {
+                url: url.into().trim_end_matches('/').to_owned(),
+                store,
+                prefix,
+            },
+        }
+    }
+
+    /// The same root, for these organisations only; for all of them when none are named.
+    #[must_use]
+    pub fn for_organisations(mut self, organisations: Option<Vec<OrgId>>) -> Self {
+        self.organisations = organisations;
+        self
+    }
+
     fn open_to(&self, org: &OrgId) -> bool {
         self.organisations
             .as_ref()
             .is_none_or(|allowed| allowed.contains(org))
     }
 
-    /// What remains of an absolute path below this root.
-    fn below<'a>(&self, path: &'a Path) -> Option<&'a Path> {
-        if let Ok(rest) = path.strip_prefix(&self.path) {
-            return Some(rest);
+    /// What remains of a path of this machine, or of a URL, below this root.
+    fn below(&self, location: &Location) -> Option<String> {
+        match (&self.at, location) {
+            (RootPlace::Folder(folder), Location::Path(path)) => {
+                let path = Path::new(path);
+                let rest = match path.strip_prefix(folder) {
+                    Ok(rest) => rest,
+                    Err(_) => path.strip_prefix(folder.canonicalize().ok()?).ok()?,
+                };
+                rest.to_str().map(str::to_owned)
+            }
+            (RootPlace::Store { url, .. }, Location::Url(location)) => {
+                let rest = location.strip_prefix(url.as_str())?;
+                (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+            }
+            (RootPlace::Folder(_), Location::Url(_))
+            | (RootPlace::Store { .. }, Location::Path(_)) => None,
         }
-        let real = self.path.canonicalize().ok()?;
-        path.strip_prefix(real).ok()
     }
+
+    fn open(&self) -> Result<Arc<dyn Place>, Trouble> {
+        Ok(match &self.at {
+            RootPlace::Folder(path) => Arc::new(DiskPlace::new(open_dir(path)?)),
+            RootPlace::Store { store, prefix, .. } => {
+                Arc::new(StorePlace::new(Arc::clone(store), prefix.clone())?)
+            }
+        })
+    }
+}
+
+/// A place as a request spells it without naming a root.
+enum Location {
+    /// An absolute path of this machine.
+    Path(String),
+    /// A URL of an object store.
+    Url(String),
 }
 
 /// All roots of the configuration.
@@ -61,7 +135,7 @@ impl Roots {
                     "its name may have letters, digits, `-` and `_` only",
                 ));
             }
-            if !root.path.is_absolute() {
+            if matches!(&root.at, RootPlace::Folder(path) if !path.is_absolute()) {
                 return Err(invalid(root, "its folder must be an absolute path"));
             }
             if roots.iter().take(at).any(|other| other.name == root.name) {
@@ -90,8 +164,8 @@ impl Roots {
         Ok(source)
     }
 
-    /// Opens the folder of that root; every path through the handle stays below it.
-    pub(crate) fn open(&self, name: &str) -> Result<Dir, Fault> {
+    /// Opens that root.
+    pub(crate) fn open(&self, name: &str) -> Result<Arc<dyn Place>, Fault> {
         let root = self
             .roots
             .iter()
@@ -102,12 +176,11 @@ impl Roots {
                     format!("there is no lake root `{name}`; add `[lake.roots.{name}]`"),
                 )
             })?;
-        open_root(root).map_err(|error| {
-            Fault::new(
+        root.open().map_err(|trouble| {
+            trouble.fault(
                 ErrorCode::SourceUnreachable,
-                format!("the folder of lake root `{name}` could not be opened"),
+                &format!("the folder of lake root `{name}`"),
             )
-            .because(&error)
         })
     }
 
@@ -131,22 +204,25 @@ impl Roots {
         org: &OrgId,
         location: &str,
     ) -> Result<(&'a LakeRoot, String), Fault> {
-        let absolute = absolute(location)?;
-        if let Err(reason) = path::relative(&absolute) {
+        let place = place_of(location)?;
+        let (Location::Path(text) | Location::Url(text)) = &place;
+        if let Err(reason) = path::relative(text) {
             return Err(refused(&quoted(location), &reason.to_string()));
         }
         self.roots
             .iter()
             .filter(|root| root.open_to(org))
-            .filter_map(|root| Some((root, root.below(Path::new(&absolute))?)))
-            .min_by_key(|(_, rest)| rest.components().count())
-            .and_then(|(root, rest)| Some((root, rest.to_str()?.to_owned())))
+            .filter_map(|root| Some((root, root.below(&place)?)))
+            .min_by_key(|(_, rest)| rest.len())
             .ok_or_else(|| unknown(location, "NAME"))
     }
 
     fn refuse_links(root: &LakeRoot, source: &SourceRef, location: &str) -> Result<(), Fault> {
         // What isn't there yet can't lead anywhere; opening it later checks again.
-        let Ok(dir) = open_root(root) else {
+        let RootPlace::Folder(folder) = &root.at else {
+            return Ok(());
+        };
+        let Ok(dir) = open_dir(folder) else {
             return Ok(());
         };
         if source.path.is_empty() {
@@ -162,7 +238,7 @@ impl Roots {
     }
 }
 
-/// The folder of a table, opened so that nothing outside it can be reached.
+/// The place of a table, opened so that nothing outside it can be reached.
 #[derive(Clone, Debug)]
 pub(crate) struct TableDir {
     /// The root's name.
@@ -170,7 +246,7 @@ pub(crate) struct TableDir {
     /// Path below the root.
     pub(crate) path: String,
     /// The opened folder.
-    pub(crate) dir: Arc<Dir>,
+    pub(crate) place: Arc<dyn Place>,
 }
 
 impl TableDir {
@@ -183,17 +259,17 @@ impl TableDir {
             )
         })?;
         let root = roots.open(&location.root)?;
-        let dir = if path.is_empty() {
+        let place = if path.is_empty() {
             root
         } else {
             let what = format!("table `{SCHEME}{}/{path}`", location.root);
-            root.open_dir(&path)
-                .map_err(|error| of_io(ErrorCode::SourceNotFound, &what, &error))?
+            root.folder(&path)
+                .map_err(|trouble| trouble.fault(ErrorCode::SourceNotFound, &what))?
         };
         Ok(Self {
             root: location.root.clone(),
             path,
-            dir: Arc::new(dir),
+            place,
         })
     }
 
@@ -216,25 +292,29 @@ impl TableDir {
     }
 }
 
-fn open_root(root: &LakeRoot) -> std::io::Result<Dir> {
-    Dir::open_ambient_dir(&root.path, ambient_authority())
+fn open_dir(path: &Path) -> std::io::Result<Dir> {
+    Dir::open_ambient_dir(path, ambient_authority())
 }
 
-fn absolute(location: &str) -> Result<String, Fault> {
+fn place_of(location: &str) -> Result<Location, Fault> {
     if location.starts_with('/') {
-        return Ok(location.to_owned());
+        return Ok(Location::Path(location.to_owned()));
     }
-    let file = Url::parse(location)
-        .ok()
-        .filter(|url| url.scheme() == "file" && url.host_str().unwrap_or_default().is_empty());
-    if file.is_none() {
+    let url = Url::parse(location).map_err(|_| unknown(location, "NAME"))?;
+    let hostless = url.host_str().unwrap_or_default().is_empty();
+    if url.scheme() != "file" && !hostless {
+        return Ok(Location::Url(location.to_owned()));
+    }
+    if url.scheme() != "file" || !hostless {
         return Err(unknown(location, "NAME"));
     }
     // The URL parser has already folded `..` away; the text as given is what is judged.
     let raw = location.split_once(':').map_or("", |(_, rest)| rest);
     let raw = raw.strip_prefix("//").unwrap_or(raw);
     let raw = raw.strip_prefix("localhost").unwrap_or(raw);
-    path::percent_decode(raw).map_err(|reason| refused(&quoted(location), &reason.to_string()))
+    path::percent_decode(raw)
+        .map(Location::Path)
+        .map_err(|reason| refused(&quoted(location), &reason.to_string()))
 }
 
 fn quoted(location: &str) -> String {

@@ -3,10 +3,12 @@
 //! The one law: the version is pinned before anything is read, and everything read is of that version.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{Int32Type, Int64Type};
+use bytes::Bytes;
 use delta_kernel::KernelError;
 use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use delta_kernel::schema::StructType;
@@ -15,9 +17,9 @@ use delta_kernel::table_features::ColumnMappingMode;
 use offtake_model::{ChangeSet, ErrorCode, Fault, Position, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::confined::{ConfinedEngine, ConfinedStore, TABLE_URL};
-use crate::fault::{of_io, of_kernel};
-use crate::log::{DeletionVector, LOG_FOLDER, LogListing, read_commit, rows_of_stats};
+use crate::fault::of_kernel;
+use crate::log::{DeletionVector, LOG_FOLDER, LogListing, broken_off, read_commit, rows_of_stats};
+use crate::place::{ConfinedEngine, TABLE_URL};
 use crate::root::{Roots, TableDir};
 use crate::schema;
 use crate::slice::{LogFile, PartitionColumn, Slices};
@@ -38,6 +40,9 @@ const READER_FEATURES: [&str; 10] = [
     "variantType",
     "variantType-preview",
 ];
+
+/// Bytes of a checkpoint that are looked at to tell whether it is damaged.
+const CHECKPOINT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// A table at one version.
 pub(crate) struct TableVersion {
@@ -69,7 +74,7 @@ impl TableVersion {
 
     fn try_load(table: &TableDir, version: u64) -> Result<Self, Fault> {
         let name = table.name();
-        let engine = ConfinedEngine::new(ConfinedStore::new(Arc::clone(&table.dir)));
+        let engine = ConfinedEngine::new(table.place.as_ref());
         let snapshot = Snapshot::builder_for(TABLE_URL)
             .at_version(version)
             .build(&engine)
@@ -297,10 +302,19 @@ fn blame(table: &TableDir, listing: &LogListing, version: u64, fault: Fault) -> 
 
 fn checkpoint_fault(table: &TableDir, name: &str) -> Option<Fault> {
     let what = format!("checkpoint `{name}` of table `{}`", table.name());
-    let file = match table.dir.open(format!("{LOG_FOLDER}/{name}")) {
-        Ok(file) => file.into_std(),
-        Err(error) => return Some(of_io(ErrorCode::SourceVanished, &what, &error)),
-    };
+    let mut bytes = Vec::new();
+    let read = table
+        .place
+        .read(&format!("{LOG_FOLDER}/{name}"))
+        .map_err(|trouble| trouble.fault(ErrorCode::SourceVanished, &what))
+        .and_then(|file| {
+            file.take(CHECKPOINT_BYTES_MAX)
+                .read_to_end(&mut bytes)
+                .map_err(|error| broken_off(&what, error))
+        });
+    if let Err(fault) = read {
+        return Some(fault);
+    }
     let corrupt = |error: &(dyn std::error::Error + 'static)| {
         Fault::new(
             ErrorCode::SourceCorrupt,
@@ -308,7 +322,7 @@ fn checkpoint_fault(table: &TableDir, name: &str) -> Option<Fault> {
         )
         .because(error)
     };
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
         .and_then(ParquetRecordBatchReaderBuilder::build);
     match reader {
         Ok(mut batches) => batches.find_map(Result::err).map(|error| corrupt(&error)),

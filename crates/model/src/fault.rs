@@ -228,6 +228,12 @@ error_codes! {
     /// A path of the table's own log leaves its root.
     SourceOutsideRoot, "SOURCE_OUTSIDE_ROOT", 1053, 422, None, "Source outside its root", Permanent, "The table refers to files outside its lake root; copy them in.";
 
+    // Places of the lake.
+    /// Files of one folder have types that cannot be brought together.
+    SourceSchemaConflict, "SOURCE_SCHEMA_CONFLICT", 1130, 422, None, "Source schemas conflict", Permanent, "Write the named file again with the type that the others have, or move it to a dataset of its own.";
+    /// The lake refuses us.
+    SourceDenied, "SOURCE_DENIED", 1131, 403, None, "Source denied", Credentials, "Renew the lake root's credentials or its rights to list and read; the delivery goes on from where it stands.";
+
     // Destinations.
     /// The destination does not answer.
     DestinationUnreachable, "DESTINATION_UNREACHABLE", 1054, 503, None, "Destination unreachable", Transient, "Check the destination's address and network; the delivery tries again.";

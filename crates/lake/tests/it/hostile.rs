@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use offtake_lake::demo::DemoTable;
-use offtake_lake::{LakeRoot, LocalLake};
+use offtake_lake::{LakeRoot, Lakes};
 use offtake_model::{ErrorCode, FileSlice, OrgId, SourceRef};
 use offtake_ports::{LakeRoots, Sources};
 use serde_json::json;
@@ -70,13 +70,11 @@ fn locations_that_leave_the_roots_are_refused_with_the_setting_to_add() {
 #[test]
 fn a_root_of_other_organisations_is_answered_like_an_unknown_one() {
     let folder = tempfile::tempdir().unwrap();
-    let root = |name: &str, path: &str, organisations| LakeRoot {
-        name: name.to_owned(),
-        path: folder.path().join(path),
-        organisations,
+    let root = |name: &str, path: &str, organisations| {
+        LakeRoot::folder(name, folder.path().join(path)).for_organisations(organisations)
     };
     let other = OrgId("other".to_owned());
-    let lake = LocalLake::new(vec![
+    let lake = Lakes::new(vec![
         root("all", "a", None),
         root("inner", "a/b", Some(vec![other.clone()])),
     ])
@@ -98,16 +96,13 @@ fn a_root_of_other_organisations_is_answered_like_an_unknown_one() {
         vec![root("", "x", None)],
     ] {
         assert_eq!(
-            LocalLake::new(broken).unwrap_err().code,
+            Lakes::new(broken).unwrap_err().code,
             ErrorCode::FieldInvalid
         );
     }
-    let relative = LakeRoot {
-        path: "x".into(),
-        ..root("a", "x", None)
-    };
+    let relative = LakeRoot::folder("a", "x");
     assert_eq!(
-        LocalLake::new(vec![relative]).unwrap_err().code,
+        Lakes::new(vec![relative]).unwrap_err().code,
         ErrorCode::FieldInvalid
     );
 }

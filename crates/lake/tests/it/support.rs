@@ -11,7 +11,7 @@ use delta_kernel::Snapshot;
 use delta_kernel_default_engine::DefaultEngineBuilder;
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use object_store::local::LocalFileSystem;
-use offtake_lake::{LakeRoot, LocalLake};
+use offtake_lake::{LakeRoot, Lakes};
 use offtake_model::resource::TableFormat;
 use offtake_model::{ChangeSet, Changes, ErrorCode, Fault, FileSlice, OrgId, Position, SourceRef};
 use offtake_ports::{Lake, LakeRoots, Sources};
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 /// A lake with one root, `main`.
 pub(crate) struct TestLake {
     pub(crate) folder: TempDir,
-    pub(crate) lake: LocalLake,
+    pub(crate) lake: Lakes,
 }
 
 pub(crate) fn org() -> OrgId {
@@ -32,12 +32,8 @@ impl TestLake {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("root")).unwrap();
-        let lake = LocalLake::new(vec![LakeRoot {
-            name: "main".to_owned(),
-            path: folder.path().join("root"),
-            organisations: None,
-        }])
-        .unwrap();
+        let root = LakeRoot::folder("main", folder.path().join("root"));
+        let lake = Lakes::new(vec![root]).unwrap();
         Self { folder, lake }
     }
 

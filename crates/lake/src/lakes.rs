@@ -1,4 +1,4 @@
-//! The lake of this machine: local folders behind the lake's ports.
+//! All lake roots behind the lake's ports.
 //!
 //! The one law: every access goes through a lake root, and blocking work never runs on the runtime's own threads.
 
@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use crate::changes;
 use crate::fault::blocking;
 use crate::file::SourceFile;
+use crate::folder;
 use crate::log::LogListing;
 use crate::mask;
 use crate::root::{LakeRoot, Roots, TableDir};
@@ -26,14 +27,14 @@ use crate::table::TableVersion;
 /// Tables that are read at the same time; each holds its log's files in memory.
 const TABLE_READS_MAX: usize = 4;
 
-/// Delta tables in local folders. Clones share one configuration.
+/// What lies below the lake roots. Clones share one configuration.
 #[derive(Clone, Debug)]
-pub struct LocalLake {
+pub struct Lakes {
     roots: Arc<Roots>,
     reads: Arc<Semaphore>,
 }
 
-impl LocalLake {
+impl Lakes {
     /// A lake of these roots. Fails on a root whose name or folder can't be used; a folder may be missing still.
     pub fn new(roots: Vec<LakeRoot>) -> Result<Self, Fault> {
         Ok(Self {
@@ -62,17 +63,17 @@ impl LocalLake {
 }
 
 #[async_trait]
-impl Lake for LocalLake {
+impl Lake for Lakes {
     async fn snapshot(
         &self,
         location: &SourceRef,
         format: TableFormat,
         at: Option<&Position>,
     ) -> Result<ChangeSet, Fault> {
-        only_delta(format)?;
         let at = at.cloned();
-        self.read_table(location, move |table, roots| {
-            snapshot(table, roots, at.as_ref())
+        self.read_table(location, move |table, roots| match format {
+            TableFormat::Delta => snapshot(table, roots, at.as_ref()),
+            TableFormat::ParquetFolder => folder::snapshot(table, roots, at.as_ref()),
         })
         .await
     }
@@ -84,7 +85,15 @@ impl Lake for LocalLake {
         from: &Position,
         to: Option<&Position>,
     ) -> Result<Changes, Fault> {
-        only_delta(format)?;
+        if format == TableFormat::ParquetFolder {
+            return Err(Fault::new(
+                ErrorCode::Internal,
+                format!(
+                    "asked for the changes of folder `{}`, which keeps none",
+                    self.display(location)
+                ),
+            ));
+        }
         let (from, to) = (from.clone(), to.cloned());
         self.read_table(location, move |table, roots| {
             changes::between(table, roots, &from, to.as_ref())
@@ -92,56 +101,52 @@ impl Lake for LocalLake {
         .await
     }
 
-    async fn files(&self, _location: &SourceRef) -> Result<FolderListing, Fault> {
-        Err(no_folders())
+    async fn files(&self, location: &SourceRef) -> Result<FolderListing, Fault> {
+        self.read_table(location, |table, _| folder::listing(table))
+            .await
     }
 
     async fn slices(
         &self,
-        _location: &SourceRef,
-        _listing: &FolderListing,
-        _chosen: &[FolderFile],
-        _known: Option<&Schema>,
+        location: &SourceRef,
+        listing: &FolderListing,
+        chosen: &[FolderFile],
+        known: Option<&Schema>,
     ) -> Result<ChangeSet, Fault> {
-        Err(no_folders())
-    }
-}
-
-#[async_trait]
-impl Catalog for LocalLake {
-    async fn describe(&self, location: &SourceRef) -> Result<TableInfo, Fault> {
-        self.read_table(location, |table, _| {
-            let listing = LogListing::read(table)?;
-            let version = load(table, &listing, None)?;
-            Ok(TableInfo {
-                format: TableFormat::Delta,
-                position: version.position(),
-                schema: version.schema,
-            })
+        let (listing, chosen, known) = (listing.clone(), chosen.to_vec(), known.cloned());
+        self.read_table(location, move |table, roots| {
+            folder::read(table, roots, &listing, &chosen, known.as_ref())
         })
         .await
     }
 }
 
-impl LakeRoots for LocalLake {
+#[async_trait]
+impl Catalog for Lakes {
+    async fn describe(&self, location: &SourceRef) -> Result<TableInfo, Fault> {
+        self.read_table(location, describe).await
+    }
+}
+
+impl LakeRoots for Lakes {
     fn resolve(&self, org: &OrgId, location: &str) -> Result<SourceRef, Fault> {
         self.roots.resolve(org, location)
     }
 }
 
 #[async_trait]
-impl Sources for LocalLake {
+impl Sources for Lakes {
     async fn open(&self, slice: &FileSlice) -> Result<Arc<dyn RangeReader>, Fault> {
         let roots = Arc::clone(&self.roots);
         let slice = slice.clone();
         let what = format!("source file `{}`", slice.source.path);
         let file = blocking(what, move || SourceFile::open(&roots, &slice)).await?;
-        Ok(Arc::new(file))
+        Ok(file.into_reader())
     }
 }
 
 #[async_trait]
-impl RowMasks for LocalLake {
+impl RowMasks for Lakes {
     async fn keep(&self, mask: &MaskRef, rows: u64) -> Result<Vec<Range<u64>>, Fault> {
         let roots = Arc::clone(&self.roots);
         let mask = mask.clone();
@@ -152,18 +157,18 @@ impl RowMasks for LocalLake {
     }
 }
 
-fn only_delta(format: TableFormat) -> Result<(), Fault> {
-    match format {
-        TableFormat::Delta => Ok(()),
-        TableFormat::ParquetFolder => Err(no_folders()),
+/// Tells by looking what lies there: a table's log, or else Parquet files.
+fn describe(table: &TableDir, roots: &Roots) -> Result<TableInfo, Fault> {
+    if !LogListing::lies_in(table)? {
+        return folder::describe(table, roots);
     }
-}
-
-fn no_folders() -> Fault {
-    Fault::new(
-        ErrorCode::SourceFeatureUnsupported,
-        "folders of Parquet files cannot be read yet",
-    )
+    let listing = LogListing::read(table)?;
+    let version = load(table, &listing, None)?;
+    Ok(TableInfo {
+        format: TableFormat::Delta,
+        position: version.position(),
+        schema: version.schema,
+    })
 }
 
 fn snapshot(table: &TableDir, roots: &Roots, at: Option<&Position>) -> Result<ChangeSet, Fault> {

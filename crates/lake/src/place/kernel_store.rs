@@ -1,10 +1,8 @@
-//! What the table library sees of the disk: one table's folder, read-only.
+//! What the table library sees of a place: one table's folder, read-only, as an object store.
 //!
 //! The library resolves whatever URLs a table's log names; the log is other people's data. So it gets a world
 //! in which the table is everything there is.
 //! The one law: no read through here leaves the table's folder or this machine.
-
-mod engine;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,34 +10,28 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cap_std::fs::Dir;
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     Attributes, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult,
     MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
     PutResult, Result,
 };
+use tokio::runtime::Handle;
 
-pub(crate) use engine::ConfinedEngine;
-
+use super::ENTRIES_MAX;
 use crate::fault::{absent, leaves_folder};
-
-/// URL of the table as the library is told it. Everything the library reads must be below it.
-pub(crate) const TABLE_URL: &str = "lake:///";
-
-/// Most entries of one folder that are listed.
-pub(crate) const ENTRIES_MAX: usize = 4_000_000;
 
 const STORE: &str = "lake";
 
-/// One table's folder as a read-only object store.
+/// A folder of a disk.
 #[derive(Clone, Debug)]
-pub(crate) struct ConfinedStore {
+pub(crate) struct DiskStore {
     dir: Arc<Dir>,
 }
 
-impl ConfinedStore {
+impl DiskStore {
     pub(crate) fn new(dir: Arc<Dir>) -> Self {
         Self { dir }
     }
@@ -110,7 +102,7 @@ impl ConfinedStore {
 }
 
 #[async_trait]
-impl ObjectStore for ConfinedStore {
+impl ObjectStore for DiskStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let (file, meta) = self.open(location)?;
         options.check_preconditions(&meta)?;
@@ -175,9 +167,113 @@ impl ObjectStore for ConfinedStore {
     }
 }
 
-impl fmt::Display for ConfinedStore {
+impl fmt::Display for DiskStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a table's folder, read-only")
+    }
+}
+
+/// A folder of an object store, asked on the service's runtime whoever asks: the library's engine has a runtime of
+/// its own, and connections made there would end with it.
+#[derive(Clone, Debug)]
+pub(crate) struct RemoteStore {
+    store: Arc<dyn ObjectStore>,
+    handle: Handle,
+}
+
+impl RemoteStore {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, handle: Handle) -> Self {
+        Self { store, handle }
+    }
+
+    fn listed(
+        &self,
+        prefix: Option<&Path>,
+        after: Option<&Path>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, prefix, after) = (Arc::clone(&self.store), prefix.cloned(), after.cloned());
+        let listing = self.handle.spawn(async move {
+            let listed = match &after {
+                Some(after) => store.list_with_offset(prefix.as_ref(), after),
+                None => store.list(prefix.as_ref()),
+            };
+            listed.take(ENTRIES_MAX).try_collect::<Vec<_>>().await
+        });
+        stream::once(async move { joined(listing.await) })
+            .map_ok(|found| stream::iter(found.into_iter().map(Ok)))
+            .try_flatten()
+            .boxed()
+    }
+}
+
+/// A refusal of the store is told apart from one of ours, which the library's errors have only one word for.
+fn joined<T>(answer: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    let answer = answer.unwrap_or_else(|source| Err(Error::JoinError { source }));
+    answer.map_err(|error| {
+        if let Error::PermissionDenied { path, source } = error {
+            return Error::Unauthenticated { path, source };
+        }
+        error
+    })
+}
+
+#[async_trait]
+impl ObjectStore for RemoteStore {
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let (store, location) = (Arc::clone(&self.store), location.clone());
+        let getting = self
+            .handle
+            .spawn(async move { store.get_opts(&location, options).await });
+        joined(getting.await)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listed(prefix, None)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listed(prefix, Some(offset))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let (store, prefix) = (Arc::clone(&self.store), prefix.cloned());
+        let listing = self
+            .handle
+            .spawn(async move { store.list_with_delimiter(prefix.as_ref()).await });
+        joined(listing.await)
+    }
+
+    async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> Result<PutResult> {
+        Err(read_only("put"))
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        _: &Path,
+        _: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        Err(read_only("put"))
+    }
+
+    fn delete_stream(
+        &self,
+        _: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        stream::once(async { Err(read_only("delete")) }).boxed()
+    }
+
+    async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {
+        Err(read_only("copy"))
+    }
+}
+
+impl fmt::Display for RemoteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table's folder in a store, read-only")
     }
 }
 

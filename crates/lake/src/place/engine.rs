@@ -16,7 +16,7 @@ use delta_kernel::{
 use delta_kernel_default_engine::DefaultEngineBuilder;
 use url::Url;
 
-use super::ConfinedStore;
+use super::Place;
 
 /// An engine that reads one table's folder and nothing else.
 pub(crate) struct ConfinedEngine {
@@ -28,8 +28,8 @@ pub(crate) struct ConfinedEngine {
 
 impl ConfinedEngine {
     /// Builds the engine. Its IO runs on a thread of its own, so callers may block in any runtime.
-    pub(crate) fn new(store: ConfinedStore) -> Self {
-        let inner = DefaultEngineBuilder::new(Arc::new(store)).build();
+    pub(crate) fn new(table: &dyn Place) -> Self {
+        let inner = DefaultEngineBuilder::new(table.kernel_store()).build();
         Self {
             evaluation: inner.evaluation_handler(),
             storage: Arc::new(Guarded(inner.storage_handler())),
