@@ -23,6 +23,9 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
+/// How many cases the differential tests make up; a caller may ask for more.
+const DEEP_CASES: &str = "OFFTAKE_DEEP_CASES";
+
 /// How pytest ends when its filter fits no test.
 const NOTHING_COLLECTED: i32 = 5;
 
@@ -87,6 +90,9 @@ fn crates(options: &Options, variables: &[(String, String)], report: &mut Report
     let begun = Instant::now();
     let mut command = step::cargo();
     command.envs(variables.iter().cloned());
+    if options.deep && std::env::var_os(DEEP_CASES).is_none() {
+        command.env(DEEP_CASES, "50000");
+    }
     if check::has("cargo-nextest") {
         command.args(["nextest", "run", "--no-tests", "pass", "--no-fail-fast"]);
         command.args(["--cargo-profile", PROFILE]).args(WHOLE);

@@ -5,9 +5,6 @@
 use libdeflater::{CompressionLvl, Compressor};
 use offtake_model::{ErrorCode, Fault};
 
-/// Input bytes of a member. Larger members gain next to nothing in size.
-pub(crate) const MEMBER_BYTES: usize = 1 << 20;
-
 /// The level whose size is that of `gzip -6`.
 const LEVEL: i32 = 6;
 

@@ -6,6 +6,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod decode;
+mod deflate;
 pub mod encoder;
 mod gzip;
 pub mod json;

@@ -16,11 +16,13 @@ use arrow::record_batch::RecordBatch;
 use offtake_model::{ErrorCode, Fault};
 
 use crate::json::shape::Shape;
-use crate::json::{number, text, time};
+use crate::json::{Lines, number, text, time};
 
 /// A column of a batch.
 pub(crate) struct Column<'a> {
     nulls: Option<&'a NullBuffer>,
+    /// Ordinal of its path, when it has no members.
+    leaf: u32,
     values: Values<'a>,
 }
 
@@ -31,6 +33,13 @@ pub(crate) struct MemberColumn<'a> {
 }
 
 enum Values<'a> {
+    Leaf(Leaf<'a>),
+    Struct(Vec<MemberColumn<'a>>),
+    List(&'a [i32], Box<Column<'a>>),
+    Map(&'a [i32], Box<Column<'a>>, Box<Column<'a>>),
+}
+
+enum Leaf<'a> {
     Utf8(&'a StringArray),
     LargeUtf8(&'a LargeStringArray),
     Utf8View(&'a StringViewArray),
@@ -47,9 +56,6 @@ enum Values<'a> {
     Decimal(&'a [i128], i32),
     Date(&'a [i32]),
     Timestamp(&'a [i64], time::Style),
-    Struct(Vec<MemberColumn<'a>>),
-    List(&'a [i32], Box<Column<'a>>),
-    Map(&'a [i32], Box<Column<'a>>, Box<Column<'a>>),
 }
 
 impl<'a> Column<'a> {
@@ -64,6 +70,10 @@ impl<'a> Column<'a> {
     fn of(shape: &'a Shape, array: &'a dyn Array) -> Result<Self, Fault> {
         Ok(Self {
             nulls: array.nulls(),
+            leaf: match shape {
+                Shape::Leaf(ordinal) => *ordinal,
+                Shape::Struct(_) | Shape::List(_) | Shape::Map(..) => 0,
+            },
             values: Values::of(shape, array)?,
         })
     }
@@ -73,19 +83,67 @@ impl<'a> Column<'a> {
         self.nulls.is_some_and(|nulls| nulls.is_null(row))
     }
 
-    fn write_or_null(&self, row: usize, out: &mut Vec<u8>) {
+    fn write_or_null(&self, row: usize, out: &mut impl Lines) {
         if self.null(row) {
-            out.extend_from_slice(b"null");
+            out.text().extend_from_slice(b"null");
         } else {
-            self.values.write(row, out);
+            self.write(row, out);
         }
+    }
+
+    fn write(&self, row: usize, out: &mut impl Lines) {
+        match &self.values {
+            Values::Struct(members) => object(members, row, out),
+            Values::List(offsets, elements) => {
+                out.text().push(b'[');
+                for (nth, element) in entries(offsets, row).enumerate() {
+                    if nth > 0 {
+                        out.text().push(b',');
+                    }
+                    elements.write_or_null(element, out);
+                }
+                out.text().push(b']');
+            }
+            Values::Map(offsets, keys, values) => {
+                out.text().push(b'{');
+                for (nth, entry) in entries(offsets, row).enumerate() {
+                    if nth > 0 {
+                        out.text().push(b',');
+                    }
+                    keys.write_name(entry, out);
+                    out.text().push(b':');
+                    values.write_or_null(entry, out);
+                }
+                out.text().push(b'}');
+            }
+            Values::Leaf(leaf) => {
+                let start = out.text().len();
+                leaf.write(row, out.text());
+                out.leaf(self.leaf, start);
+            }
+        }
+    }
+
+    /// Writes the value as a member's name: quoted, whatever its type.
+    fn write_name(&self, row: usize, out: &mut impl Lines) {
+        let Values::Leaf(leaf) = &self.values else {
+            return;
+        };
+        let text = out.text();
+        let start = text.len();
+        leaf.write(row, text);
+        if text.get(start) != Some(&b'"') {
+            text.insert(start, b'"');
+            text.push(b'"');
+        }
+        out.leaf(self.leaf, start);
     }
 }
 
 impl<'a> Values<'a> {
     fn of(shape: &'a Shape, array: &'a dyn Array) -> Result<Self, Fault> {
         match (shape, array.data_type()) {
-            (Shape::Leaf, data_type) => Self::of_leaf(array, data_type),
+            (Shape::Leaf(_), data_type) => Ok(Self::Leaf(Leaf::of(array, data_type)?)),
             (Shape::Struct(_), DataType::Struct(_)) => {
                 let columns = array.as_struct().columns().iter().map(AsRef::as_ref);
                 Ok(Self::Struct(members(shape, columns)?))
@@ -95,17 +153,24 @@ impl<'a> Values<'a> {
                 let values = Column::of(element, list.values())?;
                 Ok(Self::List(list.offsets(), Box::new(values)))
             }
-            (Shape::Map(value), DataType::Map(_, _)) => {
+            (Shape::Map(key, value), DataType::Map(_, _)) => {
                 let map = array.as_map();
-                let keys = Column::of(&Shape::Leaf, map.keys())?;
+                let keys = map.keys();
+                let keys = Column {
+                    nulls: None,
+                    leaf: *key,
+                    values: Values::Leaf(Leaf::of(keys, keys.data_type())?),
+                };
                 let values = Column::of(value, map.values())?;
                 Ok(Self::Map(map.offsets(), Box::new(keys), Box::new(values)))
             }
-            (Shape::Struct(_) | Shape::List(_) | Shape::Map(_), other) => Err(unplanned(other)),
+            (Shape::Struct(_) | Shape::List(_) | Shape::Map(..), other) => Err(unplanned(other)),
         }
     }
+}
 
-    fn of_leaf(array: &'a dyn Array, data_type: &DataType) -> Result<Self, Fault> {
+impl<'a> Leaf<'a> {
+    fn of(array: &'a dyn Array, data_type: &DataType) -> Result<Self, Fault> {
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "batches arrive in the planned types; every other type is a defect alike"
@@ -173,56 +238,24 @@ impl<'a> Values<'a> {
             Self::Decimal(values, scale) => number::decimal(values[row], *scale, out),
             Self::Date(values) => time::date(values[row], out),
             Self::Timestamp(values, style) => time::timestamp(values[row], *style, out),
-            Self::Struct(members) => object(members, row, out),
-            Self::List(offsets, elements) => {
-                out.push(b'[');
-                for (nth, element) in entries(offsets, row).enumerate() {
-                    if nth > 0 {
-                        out.push(b',');
-                    }
-                    elements.write_or_null(element, out);
-                }
-                out.push(b']');
-            }
-            Self::Map(offsets, keys, values) => {
-                out.push(b'{');
-                for (nth, entry) in entries(offsets, row).enumerate() {
-                    if nth > 0 {
-                        out.push(b',');
-                    }
-                    keys.values.write_name(entry, out);
-                    out.push(b':');
-                    values.write_or_null(entry, out);
-                }
-                out.push(b'}');
-            }
-        }
-    }
-
-    /// Writes the value as a member's name: quoted, whatever its type.
-    fn write_name(&self, row: usize, out: &mut Vec<u8>) {
-        let start = out.len();
-        self.write(row, out);
-        if out.get(start) != Some(&b'"') {
-            out.insert(start, b'"');
-            out.push(b'"');
         }
     }
 }
 
 /// Writes the row as an object, without its null members.
-pub(crate) fn object(members: &[MemberColumn<'_>], row: usize, out: &mut Vec<u8>) {
-    out.push(b'{');
-    let start = out.len();
+pub(crate) fn object(members: &[MemberColumn<'_>], row: usize, out: &mut impl Lines) {
+    out.text().push(b'{');
+    let start = out.text().len();
     for member in members {
         if member.column.null(row) {
             continue;
         }
-        let comma = usize::from(out.len() == start);
-        out.extend_from_slice(&member.lead[comma..]);
-        member.column.values.write(row, out);
+        let text = out.text();
+        let comma = usize::from(text.len() == start);
+        text.extend_from_slice(&member.lead[comma..]);
+        member.column.write(row, out);
     }
-    out.push(b'}');
+    out.text().push(b'}');
 }
 
 fn members<'a>(

@@ -5,17 +5,15 @@ use offtake_model::{DataType, ErrorCode, Fault, Field, Schema};
 use crate::json::text;
 
 /// How a value is written.
-#[derive(Default)]
 pub(crate) enum Shape {
-    /// A value without members.
-    #[default]
-    Leaf,
+    /// A value without members, and the ordinal of its path among all such.
+    Leaf(u32),
     /// An object.
     Struct(Vec<Member>),
     /// An array.
     List(Box<Self>),
-    /// An object whose names are data.
-    Map(Box<Self>),
+    /// An object whose names are data: their ordinal, and its values.
+    Map(u32, Box<Self>),
 }
 
 /// A named member of an object.
@@ -26,21 +24,32 @@ pub(crate) struct Member {
     pub(crate) shape: Shape,
 }
 
+impl Default for Shape {
+    fn default() -> Self {
+        Self::Struct(Vec::new())
+    }
+}
+
 impl Shape {
     /// The shape of the schema's rows.
     pub(crate) fn of_rows(schema: &Schema) -> Result<Self, Fault> {
-        Self::of_members(&schema.fields)
+        Self::of_members(&schema.fields, &mut 0)
     }
 
-    fn of_members(fields: &[Field]) -> Result<Self, Fault> {
-        let members = fields.iter().map(Member::of);
+    /// `leaves` counts the paths that were given an ordinal.
+    fn of_members(fields: &[Field], leaves: &mut u32) -> Result<Self, Fault> {
+        let members = fields.iter().map(|field| Member::of(field, leaves));
         Ok(Self::Struct(members.collect::<Result<_, _>>()?))
     }
 
-    fn of(field: &Field) -> Result<Self, Fault> {
+    fn of(field: &Field, leaves: &mut u32) -> Result<Self, Fault> {
+        let mut leaf = || {
+            *leaves += 1;
+            *leaves
+        };
         match &field.data_type {
-            DataType::Struct(members) => Self::of_members(members),
-            DataType::List(element) => Ok(Self::List(Box::new(Self::of(element)?))),
+            DataType::Struct(members) => Self::of_members(members, leaves),
+            DataType::List(element) => Ok(Self::List(Box::new(Self::of(element, leaves)?))),
             DataType::Map { key, value } => {
                 if matches!(
                     **key,
@@ -54,7 +63,7 @@ impl Shape {
                         ),
                     ));
                 }
-                Ok(Self::Map(Box::new(Self::of(value)?)))
+                Ok(Self::Map(leaf(), Box::new(Self::of(value, leaves)?)))
             }
             DataType::Boolean
             | DataType::Int8
@@ -67,19 +76,19 @@ impl Shape {
             | DataType::Binary
             | DataType::Date
             | DataType::Timestamp { .. }
-            | DataType::Decimal { .. } => Ok(Self::Leaf),
+            | DataType::Decimal { .. } => Ok(Self::Leaf(leaf())),
         }
     }
 }
 
 impl Member {
-    fn of(field: &Field) -> Result<Self, Fault> {
+    fn of(field: &Field, leaves: &mut u32) -> Result<Self, Fault> {
         let mut lead = vec![b','];
         text::string(field.name.as_bytes(), &mut lead);
         lead.push(b':');
         Ok(Self {
             lead: lead.into_boxed_slice(),
-            shape: Shape::of(field)?,
+            shape: Shape::of(field, leaves)?,
         })
     }
 }

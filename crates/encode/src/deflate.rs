@@ -1,0 +1,108 @@
+//! gzip for rows of text whose structure is known.
+//!
+//! A general compressor must search for what repeats. The encoder knows: a value repeats the one its column had
+//! before, and the text between two values is the same in every row. It marks each value (a *leaf*), and matches are
+//! tried at these marks alone: the last place of the same value, the last places of the same pair of neighbours, each
+//! measured forwards and backwards. What is left of a value is searched with one probe a byte.
+//!
+//! The answer is plain gzip (RFC 1952) that every reader takes.
+//!
+//! The one law: every match was compared byte by byte, so no heuristic can spoil the text.
+
+mod adapt;
+mod bits;
+mod block;
+mod huffman;
+mod matching;
+mod symbol;
+mod tokens;
+
+use libdeflater::Crc;
+
+use bits::BitWriter;
+use tokens::Tokens;
+
+/// Text bytes of a block, each with Huffman codes of its own. A row may exceed it.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// Reach of a match.
+const WINDOW_BYTES: usize = 32 << 10;
+
+/// A gzip member's first bytes: deflate, no name, no time, unknown system.
+const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF];
+
+/// Compresses rows into one gzip member.
+pub(crate) struct RowGzip {
+    tokens: Tokens,
+    bits: BitWriter,
+    crc: Crc,
+    text_bytes: u64,
+}
+
+impl RowGzip {
+    pub(crate) fn new() -> Self {
+        let mut bits = BitWriter::default();
+        bits.bytes(&HEADER);
+        Self {
+            tokens: Tokens::new(),
+            bits,
+            crc: Crc::new(),
+            text_bytes: 0,
+        }
+    }
+
+    /// Where the next row is written.
+    #[inline]
+    pub(crate) const fn text(&mut self) -> &mut Vec<u8> {
+        &mut self.tokens.text
+    }
+
+    /// Marks what was written since `start` as a value of that column.
+    #[inline]
+    pub(crate) fn leaf(&mut self, id: u32, start: usize) {
+        self.tokens.mark(id, start);
+    }
+
+    /// Ends a row; answers whether there is enough text for a block.
+    pub(crate) fn row(&mut self) -> bool {
+        self.tokens.take_row();
+        self.tokens.pending() >= BLOCK_BYTES
+    }
+
+    /// The text of the open block, as far as it has rows.
+    pub(crate) fn open_block(&self) -> &[u8] {
+        self.tokens.block()
+    }
+
+    /// Ends the open block.
+    pub(crate) fn close_block(&mut self) {
+        self.block(false);
+    }
+
+    /// Finished bytes.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.bits.take()
+    }
+
+    /// Ends the member. Nothing may be written afterwards.
+    pub(crate) fn finish(&mut self) {
+        self.block(true);
+        self.bits.align();
+        self.bits.bytes(&self.crc.sum().to_le_bytes());
+        // The format counts bytes modulo 2^32.
+        let count = self.text_bytes.to_le_bytes();
+        self.bits.bytes(&count[..4]);
+    }
+
+    fn block(&mut self, last: bool) {
+        self.tokens.close_block();
+        let text = self.tokens.block();
+        self.crc.update(text);
+        self.text_bytes += text.len() as u64;
+        block::write(text, self.tokens.sequences(), last, &mut self.bits);
+        self.tokens.slide();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Compares places of a text, eight bytes at a time.
+
+/// Bytes that are alike from `earlier` and `later` on, before `end`.
+#[inline]
+pub(super) fn forwards(text: &[u8], earlier: usize, later: usize, end: usize) -> usize {
+    let count = end - later;
+    let (earlier, later) = (&text[earlier..earlier + count], &text[later..end]);
+    let (earlier_words, earlier_rest) = earlier.as_chunks::<8>();
+    let (later_words, later_rest) = later.as_chunks::<8>();
+    for (nth, (one, other)) in earlier_words.iter().zip(later_words).enumerate() {
+        let different = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if different != 0 {
+            return nth * 8 + different.trailing_zeros() as usize / 8;
+        }
+    }
+    let mut rest = earlier_rest.iter().zip(later_rest);
+    let alike = rest.position(|(one, other)| one != other);
+    count - later_rest.len() + alike.unwrap_or(later_rest.len())
+}
+
+/// Bytes that are alike before `earlier` and `later`, up to eight. Both have eight before them.
+#[inline]
+pub(super) fn backwards(text: &[u8], earlier: usize, later: usize) -> usize {
+    let different = eight(text, earlier - 8) ^ eight(text, later - 8);
+    different.leading_zeros() as usize / 8
+}
+
+/// Eight bytes from there on, as far as the text goes; zeros behind it.
+#[inline]
+pub(super) fn eight(text: &[u8], at: usize) -> u64 {
+    let rest = &text[at..];
+    if let Some(word) = rest.first_chunk() {
+        return u64::from_le_bytes(*word);
+    }
+    let mut word = [0; 8];
+    word[..rest.len()].copy_from_slice(rest);
+    u64::from_le_bytes(word)
+}
+
+/// Four bytes from there on; zero where there are fewer.
+#[inline]
+pub(super) fn four(text: &[u8], at: usize) -> u32 {
+    text[at..]
+        .first_chunk()
+        .map_or(0, |word| u32::from_le_bytes(*word))
+}

@@ -1,0 +1,389 @@
+//! Turns rows of marked text into sequences of literals and matches.
+
+use crate::deflate::WINDOW_BYTES;
+use crate::deflate::adapt::Adaptation;
+use crate::deflate::matching::{backwards, eight, forwards, four};
+
+/// Places remembered for each pair of neighbouring leaves.
+const PLACES: usize = 4;
+
+/// Sizes of the tables, in bits of a hash.
+const VALUE_BITS: u32 = 13;
+const PAIR_BITS: u32 = 12;
+const PROBE_BITS: u32 = 14;
+
+/// A match must gain that much: four for each byte, less the bits of its distance.
+const SCORE_MIN: i32 = 6;
+
+/// Longer matches are no better.
+const LENGTH_SCORED_MAX: usize = 1 << 20;
+
+/// A probe's match of four or five bytes must be as near as this to be cheaper than literals.
+const NEAR_FOR_FOUR: usize = 64;
+const NEAR_FOR_FIVE: usize = 2_048;
+
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+const SPREAD_SHORT: u32 = 0x9E37_79B1;
+
+/// Literals and the match behind them.
+#[derive(Clone, Copy)]
+pub(super) struct Sequence {
+    pub(super) literals: u32,
+    pub(super) length: u32,
+    pub(super) distance: u32,
+}
+
+/// A value in the open row.
+#[derive(Clone, Copy)]
+struct Mark {
+    leaf: u32,
+    start: usize,
+    end: usize,
+}
+
+/// A match that may still grow.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    length: usize,
+    distance: usize,
+}
+
+/// The best match found for a place.
+#[derive(Clone, Copy, Default)]
+struct Best {
+    score: i32,
+    forwards: usize,
+    backwards: usize,
+    distance: usize,
+}
+
+/// The tokeniser's state.
+pub(super) struct Tokens {
+    /// The window, the open block and the open row.
+    pub(super) text: Vec<u8>,
+    marks: Vec<Mark>,
+    sequences: Vec<Sequence>,
+    /// Counts text bytes, modulo 2^32: of the text's first.
+    base: u32,
+    /// End of the text that has sequences.
+    done: usize,
+    block_start: usize,
+    literals_start: usize,
+    open: Open,
+    previous_leaf: u32,
+    /// Where the last row's text behind its last value was.
+    tail: u32,
+    values: Box<[u32]>,
+    pairs: Box<[[u32; PLACES]]>,
+    probes: Box<[(u32, u8)]>,
+    adaptation: Adaptation,
+}
+
+impl Tokens {
+    pub(super) fn new() -> Self {
+        Self {
+            text: Vec::new(),
+            marks: Vec::new(),
+            sequences: Vec::new(),
+            base: 0,
+            done: 0,
+            block_start: 0,
+            literals_start: 0,
+            open: Open::default(),
+            previous_leaf: 0,
+            tail: 0,
+            values: vec![0; 1 << VALUE_BITS].into_boxed_slice(),
+            pairs: vec![[0; PLACES]; 1 << PAIR_BITS].into_boxed_slice(),
+            probes: vec![(0, 0); 1 << PROBE_BITS].into_boxed_slice(),
+            adaptation: Adaptation::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn mark(&mut self, leaf: u32, start: usize) {
+        let end = self.text.len();
+        self.marks.push(Mark { leaf, start, end });
+    }
+
+    /// Bytes of the open block.
+    pub(super) const fn pending(&self) -> usize {
+        self.done - self.block_start
+    }
+
+    /// The open block's text.
+    pub(super) fn block(&self) -> &[u8] {
+        &self.text[self.block_start..self.done]
+    }
+
+    pub(super) fn sequences(&self) -> &[Sequence] {
+        &self.sequences
+    }
+
+    /// Ends the open match with the block.
+    pub(super) fn close_block(&mut self) {
+        // Text that belongs to no row is literals.
+        self.close_match(self.done);
+        self.done = self.text.len();
+    }
+
+    /// Forgets what lies behind the window.
+    pub(super) fn slide(&mut self) {
+        self.sequences.clear();
+        let kept = self.done.min(WINDOW_BYTES);
+        let gone = self.done - kept;
+        self.text.drain(..gone);
+        self.base = self.position(gone);
+        self.done = kept;
+        self.block_start = kept;
+        self.literals_start = kept;
+    }
+
+    /// Tokenises the row that ends with the text.
+    pub(super) fn take_row(&mut self) {
+        let end = self.text.len();
+        let mut at = self.done;
+        if self.open.length > 0 {
+            let more = forwards(&self.text, at - self.open.distance, at, end);
+            self.open.length += more;
+            at += more;
+        }
+        let mut after_value = self.done;
+        let marks = std::mem::take(&mut self.marks);
+        for mark in &marks {
+            at = self.take_value(*mark, at, end);
+            after_value = mark.end;
+        }
+        self.take_tail(at, after_value, end);
+        self.marks = marks;
+        self.marks.clear();
+        self.done = end;
+        self.adaptation.end_row();
+    }
+
+    /// Covers the text up to the value's end at least; answers how far it came.
+    fn take_value(&mut self, mark: Mark, mut at: usize, end: usize) -> usize {
+        let pair = self.pair(mark.leaf);
+        let value = self.value(mark);
+        let here = self.position(mark.start);
+        if at < mark.end {
+            let best = self.best(at, here, value, pair, end);
+            if best.score >= SCORE_MIN {
+                self.close_match(at);
+                self.open = Open {
+                    length: best.forwards + best.backwards,
+                    distance: best.distance,
+                };
+                at += best.forwards;
+            }
+            if at < mark.end {
+                self.close_match(at);
+                at = self.search(at, mark, end);
+            }
+        }
+        self.values[value] = here;
+        let places = &mut self.pairs[pair];
+        places.copy_within(..PLACES - 1, 1);
+        places[0] = here;
+        at
+    }
+
+    /// What follows the last value is mostly what followed it in the row before.
+    fn take_tail(&mut self, mut at: usize, after_value: usize, end: usize) {
+        let tail = self.position(after_value);
+        if at < end {
+            let distance = tail.wrapping_sub(self.tail) as usize;
+            self.close_match(at);
+            if reachable(distance, at) {
+                let length = forwards(&self.text, at - distance, at, end);
+                if length >= 3 {
+                    self.open = Open { length, distance };
+                    at += length;
+                }
+            }
+            if at < end {
+                self.close_match(at);
+            }
+        }
+        self.tail = tail;
+    }
+
+    /// The best of the places where the same value, or the same two neighbours, stood before.
+    #[inline]
+    fn best(&self, at: usize, here: u32, value: usize, pair: usize, end: usize) -> Best {
+        let behind = match self.open.length {
+            0 => (at - self.literals_start).min(8),
+            _ => 0,
+        };
+        let mut best = Best::default();
+        self.weigh(
+            at,
+            here.wrapping_sub(self.values[value]),
+            behind,
+            end,
+            &mut best,
+        );
+        for place in self.pairs[pair] {
+            self.weigh(at, here.wrapping_sub(place), behind, end, &mut best);
+        }
+        best
+    }
+
+    #[inline]
+    fn weigh(&self, at: usize, distance: u32, behind: usize, end: usize, best: &mut Best) {
+        let distance = distance as usize;
+        if !reachable(distance, at) {
+            return;
+        }
+        let text = self.text.as_slice();
+        let backwards = backwards(text, at - distance, at).min(behind);
+        let cost = distance.ilog2().cast_signed();
+        let score = |length: usize| {
+            4 * i32::try_from(length.min(LENGTH_SCORED_MAX)).unwrap_or_default() - cost
+        };
+        // Longer backwards alone, or alike where the best one ends: else it cannot win.
+        let next = at + best.forwards;
+        let promising = score(best.forwards + backwards) > best.score
+            || (next < end
+                && text[next] == text[next - distance]
+                && four(text, at) == four(text, at - distance));
+        if !promising {
+            return;
+        }
+        let forwards = forwards(text, at - distance, at, end);
+        let score = score(forwards + backwards);
+        if score > best.score && forwards + backwards >= 3 {
+            *best = Best {
+                score,
+                forwards,
+                backwards,
+                distance,
+            };
+        }
+    }
+
+    /// Searches the rest of a value with one probe a byte; answers how far it came.
+    fn search(&mut self, from: usize, mark: Mark, end: usize) -> usize {
+        let column = mark.leaf.to_le_bytes()[0];
+        if !self.adaptation.worth(column) {
+            return mark.end;
+        }
+        let (mut at, mut low) = (from, from);
+        while at + 4 <= mark.end {
+            let word = four(&self.text, at);
+            let slot = probe(word);
+            let here = self.position(at);
+            let (place, given) = std::mem::replace(&mut self.probes[slot], (here, column));
+            let distance = here.wrapping_sub(place) as usize;
+            let near = distance.wrapping_sub(1) < WINDOW_BYTES && distance <= at;
+            if !near || four(&self.text, at - distance) != word {
+                at += 1;
+                continue;
+            }
+            let mut start = at;
+            while start > low
+                && start > distance
+                && self.text[start - 1] == self.text[start - 1 - distance]
+            {
+                start -= 1;
+            }
+            let stop = at + 4 + forwards(&self.text, at + 4 - distance, at + 4, end);
+            let length = stop - start;
+            let cheap = length >= 6
+                || (length == 5 && distance < NEAR_FOR_FIVE)
+                || (length == 4 && distance < NEAR_FOR_FOUR);
+            if !cheap {
+                at += 1;
+                continue;
+            }
+            self.adaptation.note(column, given);
+            self.open = Open { length, distance };
+            self.remember(at + 1, stop.min(mark.end), column);
+            (at, low) = (stop, stop);
+            if at >= mark.end {
+                return at;
+            }
+            self.close_match(at);
+        }
+        mark.end
+    }
+
+    /// Notes every place of a match for later probes.
+    fn remember(&mut self, from: usize, end: usize, column: u8) {
+        let base = self.position(from);
+        let words = self.text[from.min(end)..end].windows(4);
+        for (nth, word) in (0_u32..).zip(words) {
+            let word = word
+                .first_chunk()
+                .map_or(0, |word| u32::from_le_bytes(*word));
+            self.probes[probe(word)] = (base.wrapping_add(nth), column);
+        }
+    }
+
+    /// Ends the open match there, if one is open; literals follow.
+    #[inline]
+    fn close_match(&mut self, at: usize) {
+        let Open { length, distance } = self.open;
+        if length == 0 {
+            return;
+        }
+        let literals = at - length - self.literals_start;
+        self.sequences.push(Sequence {
+            literals: counted(literals),
+            length: counted(length),
+            distance: counted(distance),
+        });
+        self.literals_start = at;
+        self.open = Open::default();
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "positions are counted modulo 2^32"
+    )]
+    const fn position(&self, at: usize) -> u32 {
+        self.base.wrapping_add(at as u32)
+    }
+
+    /// The slot of the leaf and the one before it.
+    #[inline]
+    fn pair(&mut self, leaf: u32) -> usize {
+        let previous = std::mem::replace(&mut self.previous_leaf, leaf);
+        let mixed = (previous.wrapping_mul(SPREAD_SHORT) >> 16) ^ leaf.wrapping_mul(40_503);
+        (mixed & ((1 << PAIR_BITS) - 1)) as usize
+    }
+
+    /// The slot of the value in its column, by its ends, its middle and its length.
+    #[inline]
+    fn value(&self, mark: Mark) -> usize {
+        let Mark { leaf, start, end } = mark;
+        let length = end - start;
+        let text = &self.text[..end];
+        let hash = if length >= 8 {
+            eight(text, start)
+                ^ eight(text, end - 8).rotate_left(23)
+                ^ eight(text, start + (length - 8) / 2).rotate_left(41)
+        } else {
+            eight(text, start)
+        };
+        let keyed = hash ^ u64::from(leaf) << 48 ^ (length as u64) << 40;
+        (keyed.wrapping_mul(SPREAD) >> (64 - VALUE_BITS)) as usize
+    }
+}
+
+/// Within the window and the text, with eight bytes before it.
+#[inline]
+const fn reachable(distance: usize, at: usize) -> bool {
+    distance.wrapping_sub(1) < WINDOW_BYTES && distance + 8 <= at
+}
+
+#[inline]
+const fn probe(word: u32) -> usize {
+    (word.wrapping_mul(SPREAD_SHORT) >> (32 - PROBE_BITS)) as usize
+}
+
+/// Lengths within a block, which is far below 4 GiB unless one row is not.
+#[inline]
+fn counted(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
