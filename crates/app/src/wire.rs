@@ -10,11 +10,13 @@ use anyhow::{Context, Result};
 use offtake_api::Router;
 use offtake_core::delivery::Policy;
 use offtake_delivery::DeliveryService;
-use offtake_destination::FolderSinks;
+use offtake_destination::{FolderSinks, Patience, S3Sinks};
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, Lakes};
 use offtake_model::{DestinationKind, Fault, OrgId, SandboxName, Tenant};
-use offtake_ports::{Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets};
+use offtake_ports::{
+    Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets, Sinks,
+};
 use offtake_service::{Service, StoredCredentials};
 use offtake_storage::Network;
 use offtake_store::{KeyFileSecrets, Store};
@@ -197,13 +199,18 @@ fn lake(place: &Place, config: &Config) -> Result<Lakes> {
 fn sinks(
     config: &Config,
     zone: FolderSinks,
-    _credentials: Arc<dyn Credentials>,
+    credentials: Arc<dyn Credentials>,
 ) -> Result<SinkRouter> {
-    let _network = Network::new(config.network.settings()?).map_err(told)?;
-    Ok(SinkRouter::new(vec![(
-        DestinationKind::LandingZone,
-        Arc::new(zone),
-    )]))
+    let network = Network::new(config.network.settings()?).map_err(told)?;
+    let buckets = Arc::new(S3Sinks::new(&network, credentials, Patience::default()));
+    Ok(SinkRouter::new(vec![
+        (DestinationKind::LandingZone, Arc::new(zone)),
+        (
+            DestinationKind::S3,
+            Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
+        ),
+        (DestinationKind::Gcs, buckets),
+    ]))
 }
 
 fn zone(place: &Place, config: &Config) -> Result<FolderSinks> {
