@@ -10,6 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Fields, Int32Type};
 use bytes::Bytes;
+use offtake_model::change::RowRange;
 use offtake_model::{ErrorCode, OutputEncoding};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -282,6 +283,20 @@ fn rows_of_same(rows: &RecordBatch, start: usize, length: usize) -> RecordBatch 
         WriterVersion::PARQUET_1_0,
     );
     rows_of(Bytes::from(file))
+}
+
+#[tokio::test]
+async fn a_range_of_rows_is_decoded() {
+    let rows = every_type();
+    let bench = Bench::default();
+    let source = Bytes::from(source(&rows, Codec::SNAPPY, WriterVersion::PARQUET_1_0));
+    let mut slice = bench.lake.put("a.parquet", source);
+    let (first, count) = (390, 20);
+    slice.row_range = Some(RowRange { first, count });
+    let planned = task(schema_of(&rows), vec![slice], PARQUET_GZ);
+    let (sealed, file) = bench.run(planned).await.unwrap();
+    assert_eq!(sealed.rows, count);
+    assert_eq!(rows_of(file), rows_of_same(&rows, 390, 20));
 }
 
 #[tokio::test]
