@@ -50,6 +50,10 @@ const HOUSE: &[Room] = &[
         may_name: &["offtake-model", "offtake-ports", "offtake-storage"],
     },
     Room {
+        name: "offtake-destination-sftp",
+        may_name: &["offtake-model", "offtake-ports", "offtake-storage"],
+    },
+    Room {
         name: "offtake-store",
         may_name: &["offtake-model", "offtake-ports"],
     },
@@ -77,6 +81,7 @@ const HOUSE: &[Room] = &[
             "offtake-core",
             "offtake-delivery",
             "offtake-destination",
+            "offtake-destination-sftp",
             "offtake-encode",
             "offtake-engine",
             "offtake-lake",
@@ -190,6 +195,14 @@ const WORLDS: &[World] = &[
         known_to: &["offtake"],
     },
     World {
+        name: "russh",
+        known_to: &["offtake-destination-sftp"],
+    },
+    World {
+        name: "russh-sftp",
+        known_to: &["offtake-destination-sftp"],
+    },
+    World {
         name: "tracing-subscriber",
         known_to: &["offtake"],
     },
@@ -200,6 +213,7 @@ const WORLDS: &[World] = &[
             "offtake-lake",
             "offtake-engine",
             "offtake-destination",
+            "offtake-destination-sftp",
             "offtake-store",
             "offtake-delivery",
             "offtake-api",
@@ -223,6 +237,7 @@ const ASYNC: &[&str] = &[
     "offtake-lake",
     "offtake-engine",
     "offtake-destination",
+    "offtake-destination-sftp",
     "offtake-store",
     "offtake-delivery",
     "offtake-service",
@@ -286,6 +301,7 @@ mod tests {
             "offtake-lake",
             "offtake-engine",
             "offtake-destination",
+            "offtake-destination-sftp",
             "offtake-store",
         ];
         for one in adapters {

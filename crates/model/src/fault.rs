@@ -288,6 +288,14 @@ error_codes! {
     /// A staged file vanished before it was published.
     StagedLost, "STAGED_LOST", 1069, 503, None, "Staged file lost", Transient, "The file is written again.";
 
+    // SFTP.
+    /// The server shows a host key that nobody has confirmed.
+    HostKeyUnknown, "HOST_KEY_UNKNOWN", 1170, 422, None, "Host key unknown", Credentials, "Compare the fingerprint in the message with the server's own, then add the key to the connection's `hostKeys` or to the operator's known hosts.";
+    /// The server shows another host key than the known one.
+    HostKeyChanged, "HOST_KEY_CHANGED", 1171, 502, None, "Host key changed", Permanent, "Ask the server's owner whether the key was changed; only then replace it where it is pinned.";
+    /// A private key that cannot be used.
+    SshKeyUnusable, "SSH_KEY_UNUSABLE", 1172, 422, None, "SSH key unusable", Credentials, "Give an Ed25519, ECDSA or RSA private key without a passphrase, OpenSSH or PEM, as base64.";
+
     // The network.
     /// A connection that the operator's policy does not allow.
     NetworkRefused, "NETWORK_REFUSED", 1100, 422, None, "Network refused", Permanent, "Use an address that may be reached, or let the operator add its network to `network.allow` (port to `network.ports`, plain HTTP by `network.allow_http`).";
