@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use offtake_destination_sftp::{OnAmbiguous, SftpSettings};
 use offtake_storage::NetworkSettings;
 use serde::Deserialize;
 
@@ -26,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) lake: LakeConfig,
     /// The embedded data landing zone.
     pub(crate) landing_zone: LandingZoneConfig,
+    /// Delivery to SFTP servers.
+    pub(crate) sftp: SftpConfig,
     /// Worker processes.
     pub(crate) worker: WorkerConfig,
     /// The delivery loop.
@@ -142,6 +145,55 @@ impl LakeRootConfig {
 pub(crate) struct LandingZoneConfig {
     /// The folder that holds one folder per organisation and sandbox; `<data dir>/landing-zone` when absent.
     pub(crate) path: Option<PathBuf>,
+}
+
+/// `[sftp]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SftpConfig {
+    /// Known-hosts file for servers whose connections pin no host key.
+    pub(crate) known_hosts: Option<PathBuf>,
+    /// Records the host key of a server met for the first time, and believes only that one afterwards.
+    pub(crate) first_use: bool,
+    /// Most connections that one process opens to one account.
+    pub(crate) connections_max: usize,
+    /// What to do about a file that was taken away before it was seen.
+    pub(crate) on_ambiguous: OnAmbiguousConfig,
+}
+
+/// `sftp.on_ambiguous`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnAmbiguousConfig {
+    #[default]
+    Hold,
+    Resend,
+}
+
+impl Default for SftpConfig {
+    fn default() -> Self {
+        Self {
+            known_hosts: None,
+            first_use: false,
+            connections_max: 4,
+            on_ambiguous: OnAmbiguousConfig::Hold,
+        }
+    }
+}
+
+impl SftpConfig {
+    /// The settings; keys met for the first time are recorded in the data directory.
+    pub(crate) fn settings(&self, data_dir: &Path) -> SftpSettings {
+        SftpSettings {
+            known_hosts: self.known_hosts.clone(),
+            first_use: self.first_use.then(|| data_dir.join("sftp_known_hosts")),
+            connections_max: self.connections_max,
+            on_ambiguous: match self.on_ambiguous {
+                OnAmbiguousConfig::Hold => OnAmbiguous::Hold,
+                OnAmbiguousConfig::Resend => OnAmbiguous::Resend,
+            },
+        }
+    }
 }
 
 /// `[worker]`

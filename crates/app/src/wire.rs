@@ -11,6 +11,7 @@ use offtake_api::Router;
 use offtake_core::delivery::Policy;
 use offtake_delivery::DeliveryService;
 use offtake_destination::{FolderSinks, Patience, S3Sinks};
+use offtake_destination_sftp::SftpSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, Lakes};
 use offtake_model::{DestinationKind, Fault, OrgId, SandboxName, Tenant};
@@ -74,7 +75,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let lake = lake(place, config)?;
     let zone = zone(place, config)?;
     let stored = StoredCredentials::new(Arc::new(store.clone()), Arc::clone(&secrets));
-    let sinks = Arc::new(sinks(config, zone.clone(), Arc::new(stored))?);
+    let sinks = Arc::new(sinks(place, config, zone.clone(), Arc::new(stored))?);
 
     store.void_leases().await.map_err(told)?;
     let deliveries = DeliveryService::new(
@@ -135,7 +136,7 @@ pub(crate) fn worker_runner(place: &Place, config: &Config) -> Result<Arc<TaskRu
     let store = Store::read_only(&place.data_dir, Arc::new(SystemClock));
     let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
     let stored = StoredCredentials::new(Arc::new(store), Arc::new(keys));
-    let sinks = sinks(config, zone(place, config)?, Arc::new(stored))?;
+    let sinks = sinks(place, config, zone(place, config)?, Arc::new(stored))?;
     Ok(task_runner(&lake(place, config)?, Arc::new(sinks)))
 }
 
@@ -197,12 +198,15 @@ fn lake(place: &Place, config: &Config) -> Result<Lakes> {
 
 /// Every destination of this build, over the landing zone and the network.
 fn sinks(
+    place: &Place,
     config: &Config,
     zone: FolderSinks,
     credentials: Arc<dyn Credentials>,
 ) -> Result<SinkRouter> {
     let network = Network::new(config.network.settings()?).map_err(told)?;
-    let buckets = Arc::new(S3Sinks::new(&network, credentials, Patience::default()));
+    let stores = Arc::clone(&credentials);
+    let buckets = Arc::new(S3Sinks::new(&network, stores, Patience::default()));
+    let accounts = SftpSinks::new(network, credentials, config.sftp.settings(&place.data_dir));
     Ok(SinkRouter::new(vec![
         (DestinationKind::LandingZone, Arc::new(zone)),
         (
@@ -210,6 +214,7 @@ fn sinks(
             Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
         ),
         (DestinationKind::Gcs, buckets),
+        (DestinationKind::Sftp, Arc::new(accounts)),
     ]))
 }
 
