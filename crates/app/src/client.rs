@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use reqwest::Method;
+use aws_lc_rs::hmac;
+use reqwest::{Method, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -112,33 +113,38 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Exchange> {
-        let url = format!("{}{path}", self.credentials.url);
-        let mut request = self
-            .http
-            .request(method.clone(), &url)
-            .bearer_auth(&self.token)
-            .header("x-api-key", &self.credentials.client_id)
-            .header("x-gw-ims-org-id", &self.credentials.org)
-            .header("x-sandbox-name", &self.credentials.sandbox);
+        let mut request = self.request(&method, path);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request
-            .send()
-            .await
-            .with_context(|| format!("{method} {url}"))?;
-        let status = response.status().as_u16();
-        let bytes = response
-            .bytes()
-            .await
-            .with_context(|| format!("reading the answer of {method} {url}"))?;
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes)
-                .with_context(|| format!("the answer of {method} {url} ({status}) is not JSON"))?
-        };
-        Ok(Exchange { status, body })
+        answer(request, &format!("{method} {path}")).await
+    }
+
+    /// A request with the documented headers.
+    fn request(&self, method: &Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method.clone(), format!("{}{path}", self.credentials.url))
+            .bearer_auth(&self.token)
+            .header("x-api-key", &self.credentials.client_id)
+            .header("x-gw-ims-org-id", &self.credentials.org)
+            .header("x-sandbox-name", &self.credentials.sandbox)
+    }
+
+    /// Patches a resource as it was read.
+    pub(crate) async fn patch(&self, path: &str, etag: &str, patch: &Value) -> Result<Value> {
+        let request = self
+            .request(&Method::PATCH, path)
+            .header("If-Match", etag)
+            .json(patch);
+        accepted(answer(request, &format!("PATCH {path}")).await?)
+    }
+
+    /// Names a body in a few characters. Keyed, because a body may hold secrets and the name is shown.
+    pub(crate) fn fingerprint(&self, body: &Value) -> String {
+        let secret = self.credentials.client_secret.as_bytes();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let tag = hmac::sign(&key, body.to_string().as_bytes());
+        hex::encode(tag.as_ref()).chars().take(16).collect()
     }
 
     /// Sends a request and returns the body of a 2xx answer; anything else is an error that says why.
@@ -148,12 +154,32 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value> {
-        let exchange = self.send(method.clone(), path, body).await?;
-        if !(200..300).contains(&exchange.status) {
-            bail!("{}", refusal(&exchange));
-        }
-        Ok(exchange.body)
+        accepted(self.send(method, path, body).await?)
     }
+}
+
+async fn answer(request: RequestBuilder, what: &str) -> Result<Exchange> {
+    let response = request.send().await.with_context(|| what.to_owned())?;
+    let status = response.status().as_u16();
+    let bytes = response
+        .bytes()
+        .await
+        .with_context(|| format!("reading the answer of {what}"))?;
+    let body = if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("the answer of {what} ({status}) is not JSON"))?
+    };
+    Ok(Exchange { status, body })
+}
+
+/// The body of a 2xx answer.
+fn accepted(exchange: Exchange) -> Result<Value> {
+    if !(200..300).contains(&exchange.status) {
+        bail!("{}", refusal(&exchange));
+    }
+    Ok(exchange.body)
 }
 
 /// What the service said, in a sentence, with its advice.

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod flows;
+pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod serve;
 pub(crate) mod verify;

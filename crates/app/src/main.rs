@@ -29,7 +29,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 ///
 /// Start with `offtake demo`: it makes a table, exports it, shows the files and verifies them.
 /// Data goes to standard output, talk to standard error.
-/// Exit codes: 0 done, 1 failed, 2 wrong usage; `verify` has its own, see `offtake verify --help`.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage; `run` and `verify` have their own, see their `--help`.
 #[derive(Parser)]
 #[command(name = "offtake", version, max_term_width = 100)]
 struct Cli {
@@ -74,6 +74,8 @@ enum Command {
     /// Make, list, rotate and disable API clients.
     #[command(subcommand)]
     Client(command::access::Clients),
+    /// Deliver what is new, as one file describes it, and end: for cron (needs no running service).
+    Run(command::run::Args),
     /// Check delivered files against their manifest.
     Verify(command::verify::Args),
     /// Write files on behalf of a service; started by it.
@@ -114,6 +116,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Org(args) => command::access::organisations(&place, args, output).await,
         Command::Sandbox(args) => command::access::sandboxes(&place, args, output).await,
         Command::Client(args) => command::access::clients(&place, args, output).await,
+        Command::Run(args) => command::run::run(place, args, output).await,
         Command::Verify(args) => command::verify::run(&args, output),
         Command::Worker(args) => command::worker::run(&place, args).await,
     }
@@ -127,6 +130,7 @@ fn telemetry(cli: &Cli) {
         | Command::Dataset(_)
         | Command::Flows(_)
         | Command::Runs(_)
+        | Command::Run(_)
         | Command::Org(_)
         | Command::Sandbox(_)
         | Command::Client(_)

@@ -14,7 +14,7 @@ use offtake_destination::{FolderSinks, Patience, S3Sinks};
 use offtake_destination_sftp::SftpSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, Lakes};
-use offtake_model::{DestinationKind, Fault, OrgId, SandboxName, Tenant};
+use offtake_model::{DestinationKind, ErrorCode, Fault, OrgId, SandboxName, Tenant};
 use offtake_ports::{
     Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets, Sinks,
 };
@@ -257,19 +257,34 @@ async fn first_tenant(store: &Store) -> Result<Tenant> {
 
 /// A fault as a person at a terminal should read it: what happened, why, and what to do.
 fn told(fault: Fault) -> anyhow::Error {
-    let cause = fault
-        .cause
-        .map_or(String::new(), |cause| format!(" ({cause})"));
-    anyhow::anyhow!(
-        "{}{cause}. {} [{}]",
-        fault.message,
-        fault.code.advice(),
-        fault.code
-    )
+    Told(fault).into()
 }
 
+/// See [`told`].
+#[derive(Debug)]
+pub(crate) struct Told(Fault);
+
+impl Told {
+    /// What kind of failure.
+    pub(crate) const fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.message)?;
+        if let Some(cause) = &self.0.cause {
+            write!(f, " ({cause})")?;
+        }
+        write!(f, ". {} [{}]", self.0.code.advice(), self.0.code)
+    }
+}
+
+impl std::error::Error for Told {}
+
 /// Makes a directory that only its owner may enter.
-fn make_private_dir(path: &Path) -> Result<()> {
+pub(crate) fn make_private_dir(path: &Path) -> Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

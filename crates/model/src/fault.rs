@@ -296,6 +296,10 @@ error_codes! {
     /// A private key that cannot be used.
     SshKeyUnusable, "SSH_KEY_UNUSABLE", 1172, 422, None, "SSH key unusable", Credentials, "Give an Ed25519, ECDSA or RSA private key without a passphrase, OpenSSH or PEM, as base64.";
 
+    // The data directory and what a person decides.
+    /// The data directory is held by another process.
+    DataDirInUse, "DATA_DIR_IN_USE", 1160, 503, Some("1103"), "Service Unavailable", Transient, "Stop the other process, wait for its end, or use another data directory.";
+
     // The network.
     /// A connection that the operator's policy does not allow.
     NetworkRefused, "NETWORK_REFUSED", 1100, 422, None, "Network refused", Permanent, "Use an address that may be reached, or let the operator add its network to `network.allow` (port to `network.ports`, plain HTTP by `network.allow_http`).";

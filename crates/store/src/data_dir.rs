@@ -33,9 +33,9 @@ impl DataDir {
                 _lock: lock,
             }),
             Err(TryLockError::WouldBlock) => Err(Fault::new(
-                ErrorCode::StoreUnavailable,
+                ErrorCode::DataDirInUse,
                 format!(
-                    "data directory {} is in use by another offtake process; stop that one or give this one another directory",
+                    "data directory {} is in use by another offtake process",
                     path.display()
                 ),
             )),

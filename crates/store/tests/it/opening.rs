@@ -15,7 +15,7 @@ async fn a_second_open_of_the_same_directory_is_refused() {
     let refused = Store::open(bed.path(), Arc::new(ManualClock::new(START)))
         .await
         .unwrap_err();
-    assert_eq!(refused.code, ErrorCode::StoreUnavailable);
+    assert_eq!(refused.code, ErrorCode::DataDirInUse);
     let dir = bed.path().display().to_string();
     assert!(refused.message.contains(&dir), "{refused}");
     assert!(refused.message.contains("in use"), "{refused}");
