@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use metrics::{counter, histogram};
 use offtake_api_types::TenantInfo;
 use offtake_model::{ErrorCode, Fault, Permission};
-use offtake_service::{Caller, Credentials, Service};
+use offtake_service::{Caller, Presented, Service};
 use tokio::sync::Semaphore;
 
 use crate::problem::{Refusal, render};
@@ -108,7 +108,7 @@ pub(crate) async fn recognise(
     next: Next,
 ) -> Response {
     let matched = request.extensions().get::<MatchedPath>().cloned();
-    let caller = service.authenticate(&credentials(request.headers())).await;
+    let caller = service.authenticate(&presented(request.headers())).await;
     let mut response = match caller {
         Ok(caller) => {
             let tenant = tenant_info(&caller);
@@ -193,9 +193,9 @@ fn finish(gate: &Gate, mut response: Response) -> Response {
     response
 }
 
-fn credentials(headers: &HeaderMap) -> Credentials<'_> {
+fn presented(headers: &HeaderMap) -> Presented<'_> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    Credentials {
+    Presented {
         authorization: text(AUTHORIZATION.as_str()),
         api_key: text("x-api-key"),
         org: text("x-gw-ims-org-id"),

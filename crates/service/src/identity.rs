@@ -51,7 +51,7 @@ pub struct SandboxView {
 
 /// What a request brings to show who asks. Empty values count as missing.
 #[derive(Clone, Copy, Default)]
-pub struct Credentials<'a> {
+pub struct Presented<'a> {
     /// `Authorization`.
     pub authorization: Option<&'a str>,
     /// `x-api-key`.
@@ -154,7 +154,7 @@ impl Service {
     }
 
     /// Recognises the caller, in the documented order of checks.
-    pub async fn authenticate(&self, given: &Credentials<'_>) -> Result<Caller, Fault> {
+    pub async fn authenticate(&self, given: &Presented<'_>) -> Result<Caller, Fault> {
         let authorization = present(given.authorization, ErrorCode::TokenMissing)?;
         let bearer = bearer_token(authorization)
             .and_then(|token| self.tokens.verify(token, self.clock.now()))
@@ -199,7 +199,7 @@ impl Service {
         })
     }
 
-    async fn sandbox_of(&self, org: &OrgId, given: &Credentials<'_>) -> Result<Sandbox, Fault> {
+    async fn sandbox_of(&self, org: &OrgId, given: &Presented<'_>) -> Result<Sandbox, Fault> {
         let name = given
             .sandbox_name
             .map(str::trim)

@@ -29,7 +29,7 @@ pub use credentials::StoredCredentials;
 pub use datasets::{ConfigsQuery, DatasetPage, DatasetQuery, DatasetView};
 pub use entity::Entity;
 pub use flows::{FlowAction, FlowStart, FlowView};
-pub use identity::{Caller, Credentials, FirstClient, Grant, IssuedToken, SandboxView};
+pub use identity::{Caller, FirstClient, Grant, IssuedToken, Presented, SandboxView};
 pub use inherit::{ConnectionHead, TargetHead};
 pub use listing::{ListParams, Listed, Listing};
 pub use runs::{AdhocExport, RunAction, RunDetails};
