@@ -10,6 +10,7 @@
     reason = "a chore talks to the person at the terminal"
 )]
 
+mod bench;
 mod check;
 mod house;
 mod layers;
@@ -48,6 +49,10 @@ enum Verb {
     /// Uses cargo-nextest where it is installed, `cargo test` elsewhere. The Python packages that read the
     /// delivered files back come from tests/requirements.lock, into .testbed/venv.
     Test(test::Options),
+    /// Measure the engine against other programs on the same rows; writes bench/results.
+    ///
+    /// Takes about half an hour and 15 GB of disk (`--quick`: five minutes), on a machine that does nothing else.
+    Bench(bench::Options),
     /// Start, end or describe the servers that tests deliver to, all on loopback.
     ///
     /// `test` does this by itself. What was started is remembered under .testbed, and nothing else is ended.
@@ -73,6 +78,7 @@ fn run(cli: &Cli) -> Result<bool> {
     match &cli.verb {
         Verb::Check(options) => check::run(&workspace, options, &mut report)?,
         Verb::Test(options) => test::run(&workspace, options, &mut report)?,
+        Verb::Bench(options) => return bench::run(&workspace, options),
         Verb::Testbed(verb) => return testbed::run(&workspace, *verb),
     }
     report.print();

@@ -1,0 +1,183 @@
+"""Measures offtake against what a user would pick instead, on the same rows with the same number of threads.
+
+Usage: python run.py <offtake's convert> <folder for data> <folder for results> [--quick] [--big] [--only SET]
+
+Programs take turns (A-B-A-B), so that a machine that slows down slows all of them; medians are told. Seconds of
+processor time and peak memory are the kernel's count of each process. A child's peak begins with its parent's size,
+so nothing large is imported here: rows are made and compared in processes of their own.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+import peer
+import plot
+
+THREADS = 2
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Which forms are measured on which set, and where the source is gzip already.
+WORKS = [
+    ("nested", "json"),
+    ("nested", "json.gz"),
+    ("nested", "gz.parquet"),
+    ("nested", "parquet"),
+    ("wide", "json.gz"),
+    ("wide", "gz.parquet"),
+    ("strings", "json.gz"),
+    ("dictionary", "json.gz"),
+    ("dictionary", "gz.parquet"),
+    ("numbers", "json"),
+    ("numbers", "json.gz"),
+    ("tiny", "json.gz"),
+]
+COPY = ("nested", "gz.parquet to itself")
+BIG = [("big", "json.gz"), ("big", "gz.parquet")]
+
+
+def main():
+    options = parse()
+    works = [COPY] + WORKS + (BIG if options.big else [])
+    if options.only:
+        works = [work for work in works if work[0] == options.only]
+    rounds = 2 if options.quick else 3
+    measured = []
+    for name, form in works:
+        measured += measure(options, name, form, rounds)
+        write(options, measured)
+    return 0 if all(entry.get("equal", True) for entry in measured) else 1
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("convert")
+    parser.add_argument("data")
+    parser.add_argument("results")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--big", action="store_true")
+    parser.add_argument("--only", metavar="SET")
+    return parser.parse_args()
+
+
+def measure(options, name, form, rounds):
+    size = "quick" if options.quick else "whole"
+    copying = (name, form) == COPY
+    codec = "gzip" if copying else "snappy"
+    source = os.path.join(options.data, size, f"{name}-{codec}")
+    rows = int(said("sets.py", name, source, size, codec))
+    written = "gz.parquet" if copying else form
+    programs = {"offtake": [options.convert, source, "{to}", written, str(THREADS)]}
+    if copying:
+        programs["cp"] = ["cp", "-r", source, "{to}"]
+    for one, forms in peer.FORMS.items():
+        if written in forms:
+            command = [sys.executable, os.path.join(HERE, "peer.py"), one, source, "{to}", written, str(THREADS)]
+            programs[one] = command
+    runs = {program: [] for program in programs}
+    failed = {}
+    for number in range(rounds):
+        for program, command in programs.items():
+            if program in failed:
+                continue
+            target = os.path.join(options.data, "out", program)
+            shutil.rmtree(target, ignore_errors=True)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            try:
+                runs[program].append(run([part.replace("{to}", target) for part in command], target))
+            except RuntimeError as error:
+                failed[program] = str(error)
+    verdict = said("equal.py", source, os.path.join(options.data, "out", "offtake"), written)
+    entries = []
+    for program, taken in runs.items():
+        entry = {"set": name, "form": form, "program": program, "rows": rows, "runs": taken}
+        if program in failed:
+            entry["failed"] = failed[program][-300:]
+        if program == "offtake":
+            entry["equal"] = verdict == "equal"
+        entries.append(entry)
+        shutil.rmtree(os.path.join(options.data, "out", program), ignore_errors=True)
+        print(name, form, program, [round(one["wall_s"], 2) for one in taken], entry.get("equal", ""), flush=True)
+    return entries
+
+
+def said(script, *arguments):
+    command = [sys.executable, "-B", os.path.join(HERE, script), *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def run(command, target):
+    begun = time.monotonic()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    talk = child.stderr.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.monotonic() - begun
+    if child.returncode != 0:
+        raise RuntimeError(talk.decode(errors="replace"))
+    written = sum(os.path.getsize(os.path.join(folder, file)) for folder, _, files in os.walk(target) for file in files)
+    return {
+        "wall_s": wall,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "peak_mb": used.ru_maxrss / 1000,
+        "written_mb": written / 1e6,
+    }
+
+
+def write(options, measured):
+    os.makedirs(options.results, exist_ok=True)
+    about = describe()
+    with open(os.path.join(options.results, "raw.json"), "w") as file:
+        json.dump({"about": about, "measured": measured}, file, indent=1)
+        file.write("\n")
+    lines = [f"# Measured: offtake {about['commit']}", ""]
+    lines += [f"{about['machine']}; {THREADS} threads each; {about['versions']}.", ""]
+    lines += ["Medians of alternating runs. `equal`: rows compared column by column, by DuckDB.", ""]
+    lines += ["| rows | form | program | wall s | CPU s | peak MB | MB | ratio to offtake |", "|---|---|---|---|---|---|---|---|"]
+    bars = []
+    for entry in measured:
+        work = f"{entry['set']} {entry['form']}"
+        if not entry["runs"]:
+            lines.append(f"| {entry['set']} | {entry['form']} | {entry['program']} | failed | | | | |")
+            continue
+        middle = {key: statistics.median(one[key] for one in entry["runs"]) for key in entry["runs"][0]}
+        if entry["program"] == "offtake":
+            ours = middle["wall_s"]
+        told = entry["program"] + {True: ", equal", False: ", DIFFERENT", None: ""}[entry.get("equal")]
+        lines.append(
+            f"| {entry['set']} | {entry['form']} | {told} | {middle['wall_s']:.2f} | {middle['cpu_s']:.2f} | "
+            f"{middle['peak_mb']:.0f} | {middle['written_mb']:.1f} | {middle['wall_s'] / ours:.2f} |"
+        )
+        bars.append((work, entry["program"], middle["wall_s"]))
+    with open(os.path.join(options.results, "table.md"), "w") as file:
+        file.write("\n".join(lines) + "\n")
+    if bars:
+        with open(os.path.join(options.results, "wall.svg"), "w") as file:
+            file.write(plot.draw(bars, "Seconds from a folder of Parquet files to a folder of the form, shorter is better"))
+
+
+def describe():
+    commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    packages = ["datafusion", "duckdb", "polars", "pyarrow"]
+    model = "unknown processor"
+    with open("/proc/cpuinfo") as info:
+        for line in info:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+    return {
+        "commit": commit.stdout.strip(),
+        "machine": f"{model}, {os.cpu_count()} processors, {platform.system()} {platform.release()}",
+        "versions": ", ".join(f"{name} {version(name)}" for name in packages),
+        "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
