@@ -14,4 +14,6 @@ mod full;
 mod hostile;
 mod model;
 mod promises;
+mod script;
 mod stores;
+mod unreliable;

@@ -210,6 +210,20 @@ async fn a_bucket_of_ceph_conforms_without_checksums() {
     conforms_at("S3_RADOSGW", "NONE").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_behind_googles_manners_conforms() {
+    let Some(endpoint) = server("GCS_ENDPOINT") else {
+        return;
+    };
+    let access = access(
+        DestinationKind::Gcs,
+        &json!({"accessKeyId": known("GCS_ACCESS_ID"), "endpoint": endpoint}),
+        ("secretAccessKey", &known("GCS_SECRET")),
+    );
+    let bucket = Bucket::make(endpoint, access).await;
+    assert_eq!(conforms(&bucket).await, Ok(()));
+}
+
 #[tokio::test]
 async fn each_wrong_setting_has_its_own_code() {
     let Some(endpoint) = server("S3_RADOSGW") else {
