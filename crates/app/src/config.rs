@@ -10,6 +10,7 @@ use offtake_destination_sftp::{OnAmbiguous, SftpSettings};
 use offtake_storage::NetworkSettings;
 use serde::Deserialize;
 
+use crate::roots::LakeRootConfig;
 use crate::secret::SecretRef;
 
 /// Prefix of environment variables that override the file.
@@ -112,31 +113,6 @@ impl NetworkConfig {
 pub(crate) struct LakeConfig {
     /// Roots by name. `default` is `<data dir>/lake` unless it is given here.
     pub(crate) roots: BTreeMap<String, LakeRootConfig>,
-}
-
-/// `[lake.roots.NAME]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LakeRootConfig {
-    /// An absolute path or `file://` URL of a folder.
-    pub(crate) url: String,
-    /// Organisations that may use the root; all of them when absent.
-    #[serde(default)]
-    pub(crate) organisations: Option<Vec<String>>,
-}
-
-impl LakeRootConfig {
-    /// The folder.
-    pub(crate) fn path(&self) -> Result<PathBuf> {
-        let path = self.url.strip_prefix("file://").unwrap_or(&self.url);
-        if !path.starts_with('/') {
-            bail!(
-                "`{}` is not an absolute path or a file:// URL; other kinds of lake root are not available in this build",
-                self.url
-            );
-        }
-        Ok(PathBuf::from(path))
-    }
 }
 
 /// `[landing_zone]`

@@ -14,7 +14,7 @@ use offtake_destination::{FolderSinks, Patience, S3Sinks};
 use offtake_destination_sftp::SftpSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, Lakes};
-use offtake_model::{DestinationKind, ErrorCode, Fault, OrgId, SandboxName, Tenant};
+use offtake_model::{DestinationKind, ErrorCode, Fault, SandboxName, Tenant};
 use offtake_ports::{
     Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets, Sinks,
 };
@@ -72,10 +72,17 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
     let token_key = keys.derive("access tokens");
     let secrets: Arc<dyn Secrets> = Arc::new(keys);
-    let lake = lake(place, config)?;
+    let network = Network::new(config.network.settings()?).map_err(told)?;
+    let lake = lake(place, config, &network)?;
     let zone = zone(place, config)?;
     let stored = StoredCredentials::new(Arc::new(store.clone()), Arc::clone(&secrets));
-    let sinks = Arc::new(sinks(place, config, zone.clone(), Arc::new(stored))?);
+    let sinks = Arc::new(sinks(
+        place,
+        config,
+        &network,
+        zone.clone(),
+        Arc::new(stored),
+    ));
 
     store.void_leases().await.map_err(told)?;
     let deliveries = DeliveryService::new(
@@ -136,8 +143,13 @@ pub(crate) fn worker_runner(place: &Place, config: &Config) -> Result<Arc<TaskRu
     let store = Store::read_only(&place.data_dir, Arc::new(SystemClock));
     let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
     let stored = StoredCredentials::new(Arc::new(store), Arc::new(keys));
-    let sinks = sinks(place, config, zone(place, config)?, Arc::new(stored))?;
-    Ok(task_runner(&lake(place, config)?, Arc::new(sinks)))
+    let network = Network::new(config.network.settings()?).map_err(told)?;
+    let zone = zone(place, config)?;
+    let sinks = sinks(place, config, &network, zone, Arc::new(stored));
+    Ok(task_runner(
+        &lake(place, config, &network)?,
+        Arc::new(sinks),
+    ))
 }
 
 fn task_runner(lake: &Lakes, sinks: Arc<SinkRouter>) -> Arc<TaskRunner> {
@@ -178,7 +190,7 @@ fn engine(
     )))
 }
 
-fn lake(place: &Place, config: &Config) -> Result<Lakes> {
+fn lake(place: &Place, config: &Config, network: &Network) -> Result<Lakes> {
     let mut roots = Vec::new();
     if !config.lake.roots.contains_key(DEFAULT_ROOT) {
         let path = std::path::absolute(place.data_dir.join("lake"))?;
@@ -186,12 +198,7 @@ fn lake(place: &Place, config: &Config) -> Result<Lakes> {
         roots.push(LakeRoot::folder(DEFAULT_ROOT, path));
     }
     for (name, root) in &config.lake.roots {
-        let path = root.path().with_context(|| format!("lake root `{name}`"))?;
-        let organisations = root
-            .organisations
-            .as_ref()
-            .map(|all| all.iter().cloned().map(OrgId).collect());
-        roots.push(LakeRoot::folder(name, path).for_organisations(organisations));
+        roots.push(root.open(name, network)?);
     }
     Lakes::new(roots).map_err(told)
 }
@@ -200,14 +207,18 @@ fn lake(place: &Place, config: &Config) -> Result<Lakes> {
 fn sinks(
     place: &Place,
     config: &Config,
+    network: &Network,
     zone: FolderSinks,
     credentials: Arc<dyn Credentials>,
-) -> Result<SinkRouter> {
-    let network = Network::new(config.network.settings()?).map_err(told)?;
+) -> SinkRouter {
     let stores = Arc::clone(&credentials);
-    let buckets = Arc::new(S3Sinks::new(&network, stores, Patience::default()));
-    let accounts = SftpSinks::new(network, credentials, config.sftp.settings(&place.data_dir));
-    Ok(SinkRouter::new(vec![
+    let buckets = Arc::new(S3Sinks::new(network, stores, Patience::default()));
+    let accounts = SftpSinks::new(
+        network.clone(),
+        credentials,
+        config.sftp.settings(&place.data_dir),
+    );
+    SinkRouter::new(vec![
         (DestinationKind::LandingZone, Arc::new(zone)),
         (
             DestinationKind::S3,
@@ -215,7 +226,7 @@ fn sinks(
         ),
         (DestinationKind::Gcs, buckets),
         (DestinationKind::Sftp, Arc::new(accounts)),
-    ]))
+    ])
 }
 
 fn zone(place: &Place, config: &Config) -> Result<FolderSinks> {

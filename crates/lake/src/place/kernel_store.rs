@@ -197,7 +197,10 @@ impl RemoteStore {
                 Some(after) => store.list_with_offset(prefix.as_ref(), after),
                 None => store.list(prefix.as_ref()),
             };
-            listed.take(ENTRIES_MAX).try_collect::<Vec<_>>().await
+            let mut found: Vec<ObjectMeta> = listed.take(ENTRIES_MAX).try_collect().await?;
+            // The library takes order for granted; not every store promises it.
+            found.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+            Ok(found)
         });
         stream::once(async move { joined(listing.await) })
             .map_ok(|found| stream::iter(found.into_iter().map(Ok)))

@@ -10,8 +10,10 @@
 
 mod changes;
 mod craft;
+mod folders;
 mod hostile;
 mod masks;
 mod scale;
 mod snapshot;
+mod stores;
 mod support;

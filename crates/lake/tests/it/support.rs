@@ -18,10 +18,11 @@ use offtake_ports::{Lake, LakeRoots, Sources};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 
-/// A lake with one root, `main`.
+/// A lake with one root, `main`. What it answers is also asked of a lake that reads the same folder as an object store.
 pub(crate) struct TestLake {
     pub(crate) folder: TempDir,
     pub(crate) lake: Lakes,
+    stored: Lakes,
 }
 
 pub(crate) fn org() -> OrgId {
@@ -34,7 +35,14 @@ impl TestLake {
         fs::create_dir(folder.path().join("root")).unwrap();
         let root = LakeRoot::folder("main", folder.path().join("root"));
         let lake = Lakes::new(vec![root]).unwrap();
-        Self { folder, lake }
+        let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let root = LakeRoot::store("main", "s3://lake/root", Arc::new(store), "root".into());
+        let stored = Lakes::new(vec![root]).unwrap();
+        Self {
+            folder,
+            lake,
+            stored,
+        }
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -61,14 +69,26 @@ impl TestLake {
         at: Option<&Position>,
     ) -> Result<ChangeSet, Fault> {
         let source = self.source(table);
-        self.lake.snapshot(&source, TableFormat::Delta, at).await
+        let answer = self.lake.snapshot(&source, TableFormat::Delta, at).await;
+        if answer.is_ok() {
+            let stored = self.stored.snapshot(&source, TableFormat::Delta, at).await;
+            assert_eq!(stored, answer, "an object store answers alike");
+        }
+        answer
     }
 
     pub(crate) async fn changes(&self, table: &str, from: &Position) -> Result<Changes, Fault> {
         let source = self.source(table);
-        self.lake
-            .changes(&source, TableFormat::Delta, from, None)
-            .await
+        let ask = |lake: Lakes| {
+            let (source, from) = (source.clone(), from.clone());
+            async move { lake.changes(&source, TableFormat::Delta, &from, None).await }
+        };
+        let answer = ask(self.lake.clone()).await;
+        if answer.is_ok() {
+            let stored = ask(self.stored.clone()).await;
+            assert_eq!(stored, answer, "an object store answers alike");
+        }
+        answer
     }
 
     /// The increment, which must be one of added rows only.
@@ -110,7 +130,10 @@ impl TestLake {
 
     pub(crate) async fn read(&self, slice: &FileSlice) -> Result<Bytes, Fault> {
         let reader = self.lake.open(slice).await?;
-        reader.read(0..reader.size()).await
+        let bytes = reader.read(0..reader.size()).await?;
+        let stored = self.stored.open(slice).await?;
+        assert_eq!(stored.read(0..stored.size()).await?, bytes);
+        Ok(bytes)
     }
 }
 
