@@ -127,22 +127,13 @@ impl Roles {
 
     async fn assume(&self, arn: &str, external_id: Option<&str>) -> Result<AwsKeys, Fault> {
         let settings = &self.inner.settings;
-        let mut form = Serializer::new(String::new());
-        form.append_pair("Action", "AssumeRole")
-            .append_pair("Version", VERSION)
-            .append_pair("RoleArn", arn)
-            .append_pair("RoleSessionName", SESSION_NAME)
-            .append_pair("DurationSeconds", &SESSION.as_secs().to_string());
-        if let Some(id) = external_id {
-            form.append_pair("ExternalId", id);
-        }
         let mut request = Request::post(address(settings))
             .header(
                 CONTENT_TYPE,
                 "application/x-www-form-urlencoded; charset=utf-8",
             )
             .header(ACCEPT, "text/xml")
-            .body(Bytes::from(form.finish()))
+            .body(Bytes::from(form(arn, external_id)))
             .map_err(|_| {
                 attempted(
                     ErrorCode::FieldInvalid,
@@ -164,6 +155,19 @@ fn name(arn: &str, external_id: Option<&str>) -> RoleName {
         arn: arn.to_owned(),
         external_id: external_id.map(str::to_owned),
     }
+}
+
+fn form(arn: &str, external_id: Option<&str>) -> String {
+    let mut form = Serializer::new(String::new());
+    form.append_pair("Action", "AssumeRole")
+        .append_pair("Version", VERSION)
+        .append_pair("RoleArn", arn)
+        .append_pair("RoleSessionName", SESSION_NAME)
+        .append_pair("DurationSeconds", &SESSION.as_secs().to_string());
+    if let Some(id) = external_id {
+        form.append_pair("ExternalId", id);
+    }
+    form.finish()
 }
 
 fn address(settings: &StsSettings) -> String {

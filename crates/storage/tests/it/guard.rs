@@ -173,3 +173,69 @@ async fn other_protocols_are_guarded_alike() {
     assert!(open.connect("sftp.example", port).await.is_ok());
     assert_eq!(script.asked.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_proxy_of_the_operator_is_used_and_private_literals_do_not_pass_it() {
+    let proxy = Server::start("127.0.0.1", &ok("via proxy")).await;
+    let script = Script::new(&[&["10.0.0.1"]]);
+    let settings = NetworkSettings {
+        proxy: Some(format!("http://{}", proxy.address).into()),
+        allow_http: true,
+        ..NetworkSettings::default()
+    };
+    let network = network(settings, &script);
+    let answer = network
+        .door()
+        .send(with_secret("http://store.example/x"))
+        .await
+        .unwrap();
+    assert_eq!(answer.body().as_ref(), b"via proxy");
+    assert!(
+        proxy
+            .heard()
+            .starts_with("GET http://store.example/x HTTP/1.1")
+    );
+    assert!(
+        script.asked.lock().unwrap().is_empty(),
+        "the proxy looks names up"
+    );
+    for url in [
+        "http://127.0.0.1/",
+        "http://169.254.169.254/",
+        "https://[::1]/",
+    ] {
+        refused(network.door().send(with_secret(url)).await);
+    }
+    let strict = NetworkSettings {
+        proxy: Some(format!("http://{}", proxy.address).into()),
+        ..NetworkSettings::default()
+    };
+    let strict = Network::new(strict).unwrap();
+    let fault = refused(
+        strict
+            .door()
+            .send(with_secret("http://store.example/"))
+            .await,
+    );
+    assert!(fault.message.contains("plain HTTP"), "{fault:?}");
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_named() {
+    for (settings, name) in [
+        (allowing(&["10.0.0.0/33"]), "network.allow"),
+        (allowing(&["minio.internal"]), "network.allow"),
+        (
+            NetworkSettings {
+                proxy: Some("us3r:c4nary".to_owned().into()),
+                ..NetworkSettings::default()
+            },
+            "network.proxy",
+        ),
+    ] {
+        let fault = Network::new(settings).unwrap_err();
+        assert_eq!(fault.code, ErrorCode::FieldInvalid);
+        assert!(fault.message.contains(name), "{fault}");
+        assert!(!format!("{fault:?}").contains("c4nary"), "{fault:?}");
+    }
+}
