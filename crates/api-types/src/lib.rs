@@ -14,6 +14,7 @@ pub mod list;
 pub mod problem;
 pub mod run;
 pub mod token;
+pub mod trial;
 
 pub use catalog::{CatalogDataset, CatalogDatasets, ConfigsPage, PageInfo, Sandbox};
 pub use entity::{Auth, Common, Connection, SourceConnection, SpecInfo, TargetConnection};
@@ -22,6 +23,7 @@ pub use list::{CountOf, Created, ItemsOf, Link, Links};
 pub use problem::{GatewayProblem, Problem, TenantInfo};
 pub use run::{Activity, Info, Run, RunMetrics};
 pub use token::{TokenRefused, TokenResponse};
+pub use trial::{ConnectionTest, TestFailure};
 
 /// A JSON object.
 pub type Object = serde_json::Map<String, serde_json::Value>;

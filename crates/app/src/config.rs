@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use offtake_destination_sftp::{OnAmbiguous, SftpSettings};
-use offtake_storage::NetworkSettings;
+use offtake_storage::{AwsKeys, NetworkSettings, StsSettings};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::roots::LakeRootConfig;
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) server: ServerConfig,
     /// Connections to other machines.
     pub(crate) network: NetworkConfig,
+    /// The operator's account at Amazon.
+    pub(crate) aws: AwsConfig,
     /// Where datasets may lie.
     pub(crate) lake: LakeConfig,
     /// The embedded data landing zone.
@@ -104,6 +107,43 @@ impl NetworkConfig {
             request_timeout: Duration::from_secs(self.request_timeout_secs.max(1)),
             ..NetworkSettings::default()
         })
+    }
+}
+
+/// `[aws]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AwsConfig {
+    /// Access key that takes on customers' roles.
+    pub(crate) access_key: Option<SecretRef>,
+    /// Its secret.
+    pub(crate) secret_key: Option<SecretRef>,
+    /// Region of the token service; `us-east-1` when absent.
+    pub(crate) region: Option<String>,
+    /// Address of the token service, when it is not Amazon's of that region.
+    pub(crate) sts_endpoint: Option<String>,
+}
+
+impl AwsConfig {
+    /// Who takes on roles, and where; nobody without keys.
+    pub(crate) fn sts(&self) -> Result<Option<StsSettings>> {
+        let (access_key, secret_key) = match (&self.access_key, &self.secret_key) {
+            (None, None) => return Ok(None),
+            (Some(access_key), Some(secret_key)) => (access_key, secret_key),
+            (Some(_), None) | (None, Some(_)) => {
+                bail!("`aws.access_key` and `aws.secret_key` go together")
+            }
+        };
+        let access_key = access_key.read("aws.access_key")?;
+        Ok(Some(StsSettings {
+            keys: AwsKeys {
+                access_key: access_key.expose_secret().to_owned(),
+                secret_key: secret_key.read("aws.secret_key")?,
+                session_token: None,
+            },
+            region: self.region.as_deref().unwrap_or("us-east-1").to_owned(),
+            endpoint: self.sts_endpoint.clone(),
+        }))
     }
 }
 

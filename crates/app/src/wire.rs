@@ -19,7 +19,7 @@ use offtake_ports::{
     Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets, Sinks,
 };
 use offtake_service::{Service, StoredCredentials};
-use offtake_storage::Network;
+use offtake_storage::{Network, Roles};
 use offtake_store::{KeyFileSecrets, Store};
 use secrecy::ExposeSecret;
 
@@ -45,6 +45,17 @@ pub(crate) struct FirstClient {
     pub(crate) secret: String,
     pub(crate) org: String,
     pub(crate) sandbox: String,
+}
+
+impl From<offtake_service::FirstClient> for FirstClient {
+    fn from(first: offtake_service::FirstClient) -> Self {
+        Self {
+            id: first.client.0,
+            secret: first.secret.expose_secret().to_owned(),
+            org: first.org.0,
+            sandbox: first.sandbox.0,
+        }
+    }
 }
 
 /// Everything that runs in a service.
@@ -76,13 +87,12 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let lake = lake(place, config, &network)?;
     let zone = zone(place, config)?;
     let stored = StoredCredentials::new(Arc::new(store.clone()), Arc::clone(&secrets));
-    let sinks = Arc::new(sinks(
-        place,
-        config,
-        &network,
-        zone.clone(),
-        Arc::new(stored),
-    ));
+    let stored: Arc<dyn Credentials> = Arc::new(stored);
+    let sinks_with = |patience| {
+        let stored = Arc::clone(&stored);
+        sinks(place, config, &network, zone.clone(), stored, patience).map(Arc::new)
+    };
+    let sinks = sinks_with(Patience::default())?;
 
     store.void_leases().await.map_err(told)?;
     let deliveries = DeliveryService::new(
@@ -109,6 +119,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         catalog: Arc::new(lake.clone()),
         roots: Arc::new(lake),
         destinations: sinks.kinds(),
+        sinks: sinks_with(impatience())?,
         clock,
         ids,
         nudge: Arc::new(move || nudged.nudge()),
@@ -117,12 +128,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         .bootstrap()
         .await
         .map_err(told)?
-        .map(|first| FirstClient {
-            id: first.client.0,
-            secret: first.secret.expose_secret().to_owned(),
-            org: first.org.0,
-            sandbox: first.sandbox.0,
-        });
+        .map(FirstClient::from);
     let landing_zone = zone.folder(&first_tenant(&store).await?);
     let settings = offtake_api::ApiSettings {
         metrics: Some(crate::metrics::install()?),
@@ -145,11 +151,10 @@ pub(crate) fn worker_runner(place: &Place, config: &Config) -> Result<Arc<TaskRu
     let stored = StoredCredentials::new(Arc::new(store), Arc::new(keys));
     let network = Network::new(config.network.settings()?).map_err(told)?;
     let zone = zone(place, config)?;
-    let sinks = sinks(place, config, &network, zone, Arc::new(stored));
-    Ok(task_runner(
-        &lake(place, config, &network)?,
-        Arc::new(sinks),
-    ))
+    let stored = Arc::new(stored);
+    let sinks = sinks(place, config, &network, zone, stored, Patience::default())?;
+    let lake = lake(place, config, &network)?;
+    Ok(task_runner(&lake, Arc::new(sinks)))
 }
 
 fn task_runner(lake: &Lakes, sinks: Arc<SinkRouter>) -> Arc<TaskRunner> {
@@ -210,15 +215,14 @@ fn sinks(
     network: &Network,
     zone: FolderSinks,
     credentials: Arc<dyn Credentials>,
-) -> SinkRouter {
+    patience: Patience,
+) -> Result<SinkRouter> {
     let stores = Arc::clone(&credentials);
-    let buckets = Arc::new(S3Sinks::new(network, stores, Patience::default()));
-    let accounts = SftpSinks::new(
-        network.clone(),
-        credentials,
-        config.sftp.settings(&place.data_dir),
-    );
-    SinkRouter::new(vec![
+    let roles = config.aws.sts()?.map(|sts| Roles::new(network, sts));
+    let buckets = Arc::new(S3Sinks::new(network, stores, patience).with_roles(roles));
+    let sftp = config.sftp.settings(&place.data_dir);
+    let accounts = SftpSinks::new(network.clone(), credentials, sftp);
+    Ok(SinkRouter::new(vec![
         (DestinationKind::LandingZone, Arc::new(zone)),
         (
             DestinationKind::S3,
@@ -226,7 +230,16 @@ fn sinks(
         ),
         (DestinationKind::Gcs, buckets),
         (DestinationKind::Sftp, Arc::new(accounts)),
-    ])
+    ]))
+}
+
+/// Somebody waits for the answer of a trial: a store that is busy or silent fails it soon.
+fn impatience() -> Patience {
+    Patience {
+        calls_max: 2,
+        total_max: Duration::from_secs(5),
+        ..Patience::default()
+    }
 }
 
 fn zone(place: &Place, config: &Config) -> Result<FolderSinks> {

@@ -221,9 +221,13 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
 
 fn connection(kind: Option<DestinationKind>, text: &str, extensions: &Value) -> ConnectionSpec {
     let shown = embedded(text);
-    let auth = shown["authSpec"]
-        .as_array()
+    let ours = kind.map_or(&Value::Null, |kind| {
+        let kind = serde_json::json!(kind);
+        &extensions["authSpecs"][kind.as_str().unwrap_or_default()]
+    });
+    let auth = [&shown["authSpec"], ours]
         .into_iter()
+        .filter_map(Value::as_array)
         .flatten()
         .map(|spec| AuthSpec::new(kind, spec, extensions))
         .collect();

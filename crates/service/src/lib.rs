@@ -22,6 +22,7 @@ mod sources;
 mod specs;
 mod targets;
 mod token;
+mod trial;
 
 pub use access::NewSecret;
 pub use connections::{ConnectionView, secrets_place};
@@ -36,5 +37,6 @@ pub use runs::{AdhocExport, RunAction, RunDetails};
 pub use service::{Changed, Deps, Service};
 pub use sources::SourceView;
 pub use targets::TargetView;
+pub use trial::Trial;
 // What the identity port keeps is shown as it is.
 pub use offtake_ports::{ClientRecord, Organisation};

@@ -8,7 +8,7 @@ use offtake_model::{
 };
 use offtake_ports::{
     Catalog, Clock, DeliveryQueue, IdentityStore, Ids, LakeRoots, Page, PageRequest, Replaced,
-    ResourceStore, RunLog, Secrets,
+    ResourceStore, RunLog, Secrets, Sinks,
 };
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ pub struct Deps {
     pub catalog: Arc<dyn Catalog>,
     /// Resolves locations.
     pub roots: Arc<dyn LakeRoots>,
+    /// Opens sinks, to try connections out.
+    pub sinks: Arc<dyn Sinks>,
     /// The destinations that can be delivered to.
     pub destinations: Vec<DestinationKind>,
     /// Time.
@@ -54,6 +56,7 @@ pub struct Service {
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) roots: Arc<dyn LakeRoots>,
+    pub(crate) sinks: Arc<dyn Sinks>,
     pub(crate) destinations: Vec<DestinationKind>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
@@ -90,6 +93,7 @@ impl Service {
             secrets: deps.secrets,
             catalog: deps.catalog,
             roots: deps.roots,
+            sinks: deps.sinks,
             destinations: deps.destinations,
             clock: deps.clock,
             ids: deps.ids,

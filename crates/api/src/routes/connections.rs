@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode};
 use offtake_service::{Listing, Service};
 
@@ -28,6 +30,12 @@ pub(super) fn routes() -> Routes {
         .post(&all, needs::CONNECT, create)
         .post(&flow_service("/connections/search"), needs::VIEW, search)
         .get(&one, needs::VIEW, read)
+        // It writes at the destination, so that looking is not enough.
+        .get(
+            &flow_service("/connections/{id}/test"),
+            needs::CONNECT,
+            test,
+        )
         .patch(&one, needs::MANAGE, patch)
         .delete(&one, needs::MANAGE, delete)
 }
@@ -52,6 +60,19 @@ async fn read(
         wire::connection::connection(&caller, &view),
         view.etag(),
     ))
+}
+
+async fn test(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+) -> Reply {
+    let container = query
+        .owned("bucketName")
+        .or_else(|| query.owned("container"));
+    let trial = service.try_connection(&caller, &id, container).await?;
+    Ok(Json(wire::connection::test(trial)).into_response())
 }
 
 async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pairs) -> Reply {

@@ -1,8 +1,10 @@
 //! Base, source and target connections.
 
 use offtake_api_types::entity::{DatasetRef, InheritedBase, SourceParams};
-use offtake_api_types::{Auth, Connection, SourceConnection, TargetConnection};
-use offtake_service::{Caller, ConnectionHead, ConnectionView, SourceView, TargetView};
+use offtake_api_types::{
+    Auth, Connection, ConnectionTest, SourceConnection, TargetConnection, TestFailure,
+};
+use offtake_service::{Caller, ConnectionHead, ConnectionView, SourceView, TargetView, Trial};
 use serde_json::Value;
 
 use super::{ENABLED, common, head, spec};
@@ -27,6 +29,26 @@ pub(crate) fn connection(caller: &Caller, view: &ConnectionView) -> Connection {
         auth,
         version: view.etag.clone(),
         etag: view.etag.clone(),
+    }
+}
+
+/// What trying a base connection out showed.
+pub(crate) fn test(trial: Trial) -> ConnectionTest {
+    match trial {
+        Trial::Passed => ConnectionTest {
+            result: true,
+            failure: None,
+        },
+        Trial::Failed { container, fault } => ConnectionTest {
+            result: false,
+            failure: Some(TestFailure {
+                container,
+                code: fault.code.name().to_owned(),
+                advice: fault.code.advice().to_owned(),
+                page: format!("docs/errors/{}.md", fault.code.name()),
+                message: fault.message,
+            }),
+        },
     }
 }
 

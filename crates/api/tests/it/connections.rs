@@ -381,3 +381,45 @@ async fn another_sandbox_or_organisation_sees_nothing() {
     );
     assert!(stranger.get("/connections").await.ids().is_empty());
 }
+
+#[tokio::test]
+async fn a_connection_is_tried_out() {
+    let world = World::new().await;
+    let zone = world.landing_zone().await;
+    let tried = world.get(&format!("/connections/{zone}/test")).await;
+    assert_eq!((tried.status, tried.body), (200, json!({"result": true})));
+
+    let bucket = world.post("/connections", &s3()).await.id();
+    let foreign = world.get(&format!("/connections/{bucket}/test")).await;
+    let context = &foreign.body["report"]["additionalContext"];
+    assert_eq!(context["code"], "DESTINATION_NOT_AVAILABLE");
+    let missing = world
+        .get("/connections/00000000-0000-4000-8000-000000000000/test")
+        .await;
+    assert_eq!(missing.status, 404);
+}
+
+#[tokio::test]
+async fn a_role_stands_in_for_keys() {
+    let world = World::new().await;
+    let role = |params: Value| {
+        json!({
+            "name": "role", "auth": {"specName": "Assumed Role", "params": params},
+            "connectionSpec": {"id": S3, "version": "1.0"}
+        })
+    };
+    let arn = "arn:aws:iam::123456789012:role/offtake";
+    let good = role(json!({"s3Role": arn, "externalId": "ours", "region": "eu-west-1"}));
+    let id = world.post("/connections", &good).await.id();
+    let read = world.get(&format!("/connections/{id}")).await;
+    assert_eq!(read.item()["auth"]["params"]["s3Role"], arn);
+    for bad in [
+        json!({}),
+        json!({"s3Role": "arn:aws:iam::1:user/x"}),
+        json!({"s3Role": arn, "externalId": "a b"}),
+    ] {
+        world
+            .refused("/connections", &role(bad), 400, "FIELD_INVALID")
+            .await;
+    }
+}

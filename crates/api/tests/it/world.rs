@@ -15,6 +15,7 @@ use offtake_model::{
     ClientId, DestinationKind, ErrorCode, Fault, Millis, OrgId, Position, ResourceKind, Role,
     RoleBinding, Schema, SourceRef, Tenant,
 };
+use offtake_ports::testing::MemorySinks;
 use offtake_ports::{
     Catalog, ClientRecord, Clock, IdentityStore, Ids, LakeRoots, ResourceStore, RunLog, RunQuery,
     TableInfo,
@@ -103,6 +104,7 @@ impl World {
             secrets: Arc::new(secrets),
             catalog: Arc::new(OneTable),
             roots: Arc::new(OneTable),
+            sinks: Arc::new(MemorySinks::new()),
             destinations: vec![DestinationKind::LandingZone],
             clock: Arc::<SteppedClock>::clone(&clock),
             ids: Arc::new(CountedIds(AtomicU64::new(0))),

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use offtake_model::Fault;
-use offtake_storage::AwsKeys;
+use offtake_storage::{AwsKeys, Roles};
 
 /// Gives the keys to sign with.
 #[async_trait]
@@ -24,5 +24,24 @@ pub struct FixedKeys(pub AwsKeys);
 impl KeyProvider for FixedKeys {
     async fn keys(&self) -> Result<AwsKeys, Fault> {
         Ok(self.0.clone())
+    }
+}
+
+/// Keys of a role that trusts the operator of this installation, renewed while they are used.
+#[derive(Clone, Debug)]
+pub(crate) struct RoleKeys {
+    pub(crate) roles: Roles,
+    pub(crate) arn: String,
+    pub(crate) external_id: String,
+}
+
+#[async_trait]
+impl KeyProvider for RoleKeys {
+    async fn keys(&self) -> Result<AwsKeys, Fault> {
+        self.roles.keys(&self.arn, Some(&self.external_id)).await
+    }
+
+    fn expired(&self) {
+        self.roles.forget(&self.arn, Some(&self.external_id));
     }
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use offtake_model::plan::DestinationKind;
-use offtake_model::{ErrorCode, Fault};
+use offtake_model::{ErrorCode, Fault, OrgId};
 use offtake_ports::Access;
-use offtake_storage::AwsKeys;
+use offtake_storage::{AwsKeys, Roles};
 use secrecy::SecretString;
 
 use super::checksum::Algorithm;
 use super::dialect::Dialect;
-use super::keys::{FixedKeys, KeyProvider};
+use super::keys::{FixedKeys, KeyProvider, RoleKeys};
 use super::location::Location;
 
 /// Region that requests are signed for when none is given.
@@ -21,6 +21,9 @@ const REGION: &str = "us-east-1";
 
 /// Where Google's XML interface answers.
 const GOOGLE: &str = "https://storage.googleapis.com";
+
+/// The way to authenticate that names a role instead of keys.
+const ASSUMED_ROLE: &str = "Assumed Role";
 
 /// How a store is spoken to.
 pub(crate) struct Settings {
@@ -44,9 +47,14 @@ pub(crate) enum Encryption {
 }
 
 impl Settings {
-    /// Reads what the connection says, for this bucket of it.
-    pub(crate) fn read(access: &Access, bucket: &str) -> Result<Self, Fault> {
-        let read = Read(access);
+    /// Reads what the organisation's connection says, for this bucket of it.
+    pub(crate) fn read(
+        access: &Access,
+        bucket: &str,
+        org: &OrgId,
+        roles: Option<&Roles>,
+    ) -> Result<Self, Fault> {
+        let read = Read { access, org, roles };
         match access.kind {
             DestinationKind::S3 => read.s3(bucket),
             DestinationKind::Gcs => read.gcs(bucket),
@@ -61,11 +69,15 @@ impl Settings {
     }
 }
 
-struct Read<'a>(&'a Access);
+struct Read<'a> {
+    access: &'a Access,
+    org: &'a OrgId,
+    roles: Option<&'a Roles>,
+}
 
 impl Read<'_> {
     fn s3(&self, bucket: &str) -> Result<Settings, Fault> {
-        let path_style = match self.0.params.get("pathStyle") {
+        let path_style = match self.access.params.get("pathStyle") {
             None => None,
             Some(value) => Some(value.as_bool().ok_or_else(|| invalid("pathStyle"))?),
         };
@@ -87,7 +99,10 @@ impl Read<'_> {
             region_fixed: region.is_some() || dialect != Dialect::Amazon,
             checksum: self.checksum()?,
             encryption: self.encryption()?,
-            keys: self.keys("s3AccessKey", "s3SecretKey")?,
+            keys: match self.access.auth.as_deref() {
+                Some(ASSUMED_ROLE) => self.role()?,
+                Some(_) | None => self.keys("s3AccessKey", "s3SecretKey")?,
+            },
         })
     }
 
@@ -129,9 +144,25 @@ impl Read<'_> {
         }
     }
 
+    fn role(&self) -> Result<Arc<dyn KeyProvider>, Fault> {
+        let arn = self.text("s3Role")?.ok_or_else(|| invalid("s3Role"))?;
+        let external_id = external_id(self.org, self.text("externalId")?)?;
+        let roles = self.roles.ok_or_else(|| {
+            Fault::new(
+                ErrorCode::ConnectionNotUsable,
+                "open a bucket: the connection names a role, and the operator has set no keys under `[aws]` to take it on with",
+            )
+        })?;
+        Ok(Arc::new(RoleKeys {
+            roles: roles.clone(),
+            arn: arn.to_owned(),
+            external_id,
+        }))
+    }
+
     fn keys(&self, access_key: &str, secret_key: &str) -> Result<Arc<dyn KeyProvider>, Fault> {
         let access = self.text(access_key)?.ok_or_else(|| invalid(access_key))?;
-        let secret = self.0.secrets.get(secret_key);
+        let secret = self.access.secrets.get(secret_key);
         let secret: &SecretString = secret.ok_or_else(|| invalid(secret_key))?;
         Ok(Arc::new(FixedKeys(AwsKeys {
             access_key: access.to_owned(),
@@ -141,10 +172,20 @@ impl Read<'_> {
     }
 
     fn text(&self, name: &str) -> Result<Option<&str>, Fault> {
-        match self.0.params.get(name) {
+        match self.access.params.get(name) {
             None => Ok(None),
             Some(value) => value.as_str().map(Some).ok_or_else(|| invalid(name)),
         }
+    }
+}
+
+/// The external id that a role is taken on with: the organisation's own id unless the connection names another.
+/// Another organisation's id is never sent, or one customer could use a role that trusts another.
+fn external_id(org: &OrgId, given: Option<&str>) -> Result<String, Fault> {
+    match given {
+        None => Ok(org.as_str().to_owned()),
+        Some(id) if id.ends_with("@AdobeOrg") && id != org.as_str() => Err(invalid("externalId")),
+        Some(id) => Ok(id.to_owned()),
     }
 }
 

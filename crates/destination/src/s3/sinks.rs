@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use offtake_model::{ErrorCode, Fault, SinkRef};
 use offtake_ports::{Credentials, Sinks, StagedSink};
-use offtake_storage::{Door, Network};
+use offtake_storage::{Door, Network, Roles};
 
 use super::client::{Client, Region};
 use super::patience::Patience;
@@ -23,6 +23,8 @@ pub struct S3Sinks {
     door: Door,
     credentials: Arc<dyn Credentials>,
     patience: Patience,
+    /// Takes on roles of customers, where the operator has keys to do so.
+    roles: Option<Roles>,
     /// Regions that stores named, by bucket, so that a bucket elsewhere is asked after once.
     regions: Mutex<BTreeMap<String, Region>>,
 }
@@ -34,8 +36,16 @@ impl S3Sinks {
             door: network.door(),
             credentials,
             patience,
+            roles: None,
             regions: Mutex::default(),
         }
+    }
+
+    /// The same, able to take on roles.
+    #[must_use]
+    pub fn with_roles(mut self, roles: Option<Roles>) -> Self {
+        self.roles = roles;
+        self
     }
 
     fn region(&self, settings: &Settings) -> Region {
@@ -68,7 +78,7 @@ impl Sinks for S3Sinks {
             .credentials
             .access(&sink.tenant, &sink.connection)
             .await?;
-        let settings = Settings::read(&access, bucket)?;
+        let settings = Settings::read(&access, bucket, &sink.tenant.org, self.roles.as_ref())?;
         let region = self.region(&settings);
         let client = Client::new(self.door.clone(), self.patience, settings, region);
         Ok(Arc::new(S3Sink::new(client)))
