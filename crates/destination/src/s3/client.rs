@@ -304,6 +304,16 @@ impl Client {
         }))
     }
 
+    /// The ids of the uploads under way to exactly this key, as far as one page shows them.
+    pub(crate) async fn list_uploads(&self, key: &str) -> Result<Vec<String>, Failure> {
+        let query = [("prefix", key), ("uploads", "")];
+        let call = Call::new(Method::GET, None, &query);
+        let listed = |answer: Response<Bytes>| xml::uploads(answer.body());
+        let mut begun = self.ask(&call, "no list of uploads", listed).await?;
+        begun.retain(|begun| begun.key == key);
+        Ok(begun.into_iter().map(|begun| begun.upload).collect())
+    }
+
     /// Some bytes of an object, fewer only where it ends.
     pub(crate) async fn get(
         &self,

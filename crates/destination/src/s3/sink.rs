@@ -121,7 +121,9 @@ impl S3Sink {
             Some(_) => return Err(self.client.fault(failure, "publish", key)),
         };
         // First the upload, then the look: what is no longer staged is visible, or was discarded.
-        let lives = self.upload_lives("publish", &token.handle).await?;
+        let lives = self
+            .upload_lives("publish", key, &token.handle.detail)
+            .await?;
         match self.see("publish", key).await? {
             Some(visible) => self.judge(token, visible).await,
             None if spent || !lives => Ok(Published::Lost),
@@ -173,32 +175,51 @@ impl S3Sink {
         Ok(Published::Lost)
     }
 
-    async fn upload_lives(&self, attempted: &str, handle: &StageHandle) -> Result<bool, Fault> {
-        match self.client.upload_lives(&handle.key, &handle.detail).await {
+    async fn upload_lives(&self, attempted: &str, key: &str, upload: &str) -> Result<bool, Fault> {
+        match self.client.upload_lives(key, upload).await {
             Ok(lives) => Ok(lives),
             // Without the right to list parts, the store's word that there is no such upload must do.
             Err(failure) if failure.meaning() == Some(Meaning::Denied) => Ok(false),
-            Err(failure) => Err(self.client.fault(failure, attempted, &handle.key)),
+            Err(failure) => Err(self.client.fault(failure, attempted, key)),
         }
+    }
+
+    /// The uploads that may be the handle's: its own, or every one to its key when the id never came back. A key is
+    /// unique to its task, and a handle without an id is discarded only when no attempt at the task counts any more.
+    async fn uploads_of(&self, handle: &StageHandle) -> Result<Vec<String>, Fault> {
+        let key = &handle.key;
+        if !handle.detail.is_empty() {
+            return Ok(vec![handle.detail.clone()]);
+        }
+        match self.client.list_uploads(key).await {
+            // Without the right to list uploads, what was begun is left to the bucket's lifecycle rule.
+            Err(failure) if failure.meaning() == Some(Meaning::Denied) => Ok(Vec::new()),
+            listed => listed.map_err(|failure| self.client.fault(failure, "discard", key)),
+        }
+    }
+
+    /// Aborts until the store knows the upload no more. Whether there was something to abort.
+    async fn abort(&self, key: &str, upload: &str) -> Result<bool, Fault> {
+        let mut aborted = false;
+        for _ in 0..ABORTS_MAX {
+            let abort = self.client.abort(key, upload).await;
+            aborted |= abort.map_err(|failure| self.client.fault(failure, "discard", key))?;
+            if !self.upload_lives("discard", key, upload).await? {
+                return Ok(aborted);
+            }
+            tokio::time::sleep(ABORT_PAUSE).await;
+        }
+        Err(Fault::new(
+            ErrorCode::DestinationProtocol,
+            format!("discard file {key}: its upload lives on after {ABORTS_MAX} aborts"),
+        ))
     }
 
     async fn discard_in_turn(&self, handle: &StageHandle) -> Result<Discarded, Fault> {
         let key = &handle.key;
         let mut aborted = false;
-        for turn in 1..=ABORTS_MAX {
-            let abort = self.client.abort(key, &handle.detail).await;
-            let lived = abort.map_err(|failure| self.client.fault(failure, "discard", key))?;
-            aborted |= lived;
-            if !self.upload_lives("discard", handle).await? {
-                break;
-            }
-            if turn == ABORTS_MAX {
-                return Err(Fault::new(
-                    ErrorCode::DestinationProtocol,
-                    format!("discard file {key}: its upload lives on after {ABORTS_MAX} aborts"),
-                ));
-            }
-            tokio::time::sleep(ABORT_PAUSE).await;
+        for upload in self.uploads_of(handle).await? {
+            aborted |= self.abort(key, &upload).await?;
         }
         // First the source, then the look: a completion under way either came before or finds nothing.
         let published = match self.see("discard", key).await? {

@@ -84,6 +84,29 @@ pub(crate) fn listing(body: &[u8]) -> Option<Vec<Listed>> {
     Some(listing.contents)
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename = "ListMultipartUploadsResult", rename_all = "PascalCase")]
+struct Uploads {
+    #[serde(default)]
+    upload: Vec<Begun>,
+}
+
+/// An upload that was begun and neither completed nor aborted.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Begun {
+    #[serde(rename = "Key")]
+    pub(crate) key: String,
+    #[serde(rename = "UploadId")]
+    pub(crate) upload: String,
+}
+
+/// The uploads of one page.
+pub(crate) fn uploads(body: &[u8]) -> Option<Vec<Begun>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let uploads: Uploads = quick_xml::de::from_str(text).ok()?;
+    Some(uploads.upload)
+}
+
 /// A part as the store is told of it at the end.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, Deserialize)]
 pub(crate) struct Part {
@@ -126,7 +149,7 @@ pub(crate) fn complete(parts: &[Part], algorithm: Option<Algorithm>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, complete, completed, error, listing, upload_id};
+    use super::{Part, complete, completed, error, listing, upload_id, uploads};
     use crate::s3::checksum::Algorithm;
 
     const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -147,6 +170,14 @@ mod tests {
             assert_eq!(listed[0].etag.as_deref(), Some("\"x\""));
             let body = format!("{HEAD}<ListBucketResult {space}><Name>b</Name></ListBucketResult>");
             assert!(listing(body.as_bytes()).unwrap().is_empty());
+            let body = format!(
+                "{HEAD}<ListMultipartUploadsResult {space}><Bucket>b</Bucket><Upload><Key>k</Key><UploadId>1</UploadId></Upload><Upload><Key>k2</Key><UploadId>2</UploadId></Upload></ListMultipartUploadsResult>"
+            );
+            let begun = uploads(body.as_bytes()).unwrap();
+            assert_eq!(
+                (begun[1].key.as_str(), begun[1].upload.as_str()),
+                ("k2", "2")
+            );
         }
     }
 
