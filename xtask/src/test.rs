@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::check::{self, PROFILE};
 use crate::report::{Outcome, Report, Tally};
-use crate::testbed::Bed;
+use crate::testbed::{Bed, Starting};
 use crate::workspace::Workspace;
 use crate::{python, step};
 
@@ -37,14 +37,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, report: &mut Report)
     if options.filter.is_none() {
         check::run(workspace, &check::Options::default(), report)?;
     }
-    if !build(report)? {
-        return Ok(());
-    }
     let Some(python) = packages(workspace, report) else {
-        return crates(options, &[], report);
+        if build(report)? {
+            crates(options, &[], report)?;
+        }
+        return Ok(());
     };
-    let bed = Bed::start(workspace, &python, report)?;
-    let ran = with_servers(workspace, options, &python, &bed, report);
+    let starting = Starting::begin(workspace, &python)?;
+    let built = build(report)?;
+    let bed = starting.finish(report)?;
+    let ran = if built {
+        with_servers(workspace, options, &python, &bed, report)
+    } else {
+        Ok(())
+    };
     bed.end()?;
     ran
 }

@@ -6,7 +6,7 @@
 //! The one law: a server that could not be had is said, never passed over.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -65,25 +65,48 @@ pub(crate) struct Bed {
     pub(crate) variables: Vec<(String, String)>,
 }
 
-impl Bed {
-    /// Starts what does not run, and reports it: one row for the bed, one for each server left out.
-    pub(crate) fn start(workspace: &Workspace, python: &Path, report: &mut Report) -> Result<Self> {
-        let begun = Instant::now();
-        let mut lines = Vec::new();
+/// The bed while it starts, beside whatever else is done meanwhile.
+pub(crate) struct Starting {
+    root: PathBuf,
+    python: PathBuf,
+    up: Child,
+}
+
+impl Starting {
+    /// Begins to start what does not run. A first time installs packages, which takes a minute or two.
+    pub(crate) fn begin(workspace: &Workspace, python: &Path) -> Result<Self> {
         let mut command = call(&workspace.root, python, Verb::Up);
-        let status = step::run_reading(&mut command, |line| lines.push(line.to_owned()))?;
-        report.add("test bed", begun.elapsed(), Outcome::Work(status.success()));
-        for (server, why) in left_out(&lines) {
-            report.add(server, Duration::ZERO, Outcome::NotRun(why.into()));
-        }
+        step::announce(&command);
+        let up = command.stdout(Stdio::piped()).spawn();
         Ok(Self {
             root: workspace.root.clone(),
             python: python.to_owned(),
-            ours: !lines.iter().any(|line| line.ends_with(": was up")),
-            variables: variables(&workspace.root, python)?,
+            up: up.context("failed to start python")?,
         })
     }
 
+    /// Waits, and reports: one row for the bed, one for each server left out. The time is the wait alone.
+    pub(crate) fn finish(self, report: &mut Report) -> Result<Bed> {
+        let begun = Instant::now();
+        let output = self.up.wait_with_output();
+        let output = output.context("failed to wait for the test bed")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        print!("{text}");
+        let started = Outcome::Work(output.status.success());
+        report.add("test bed", begun.elapsed(), started);
+        for (server, why) in left_out(&text) {
+            report.add(server, Duration::ZERO, Outcome::NotRun(why.into()));
+        }
+        Ok(Bed {
+            ours: !text.lines().any(|line| line.ends_with(": was up")),
+            variables: variables(&self.root, &self.python)?,
+            root: self.root,
+            python: self.python,
+        })
+    }
+}
+
+impl Bed {
     /// Ends the bed, unless it ran already when the tests began.
     pub(crate) fn end(&self) -> Result<()> {
         if self.ours {
@@ -122,8 +145,8 @@ fn variable(line: &str) -> Option<(String, String)> {
 }
 
 /// The servers that are not there, each with the reason.
-fn left_out(lines: &[String]) -> impl Iterator<Item = (String, String)> {
-    lines.iter().filter_map(|line| {
+fn left_out(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.lines().filter_map(|line| {
         let (server, why) = line.split_once(": not run: ")?;
         Some((server.to_owned(), why.to_owned()))
     })
@@ -143,12 +166,8 @@ mod tests {
 
     #[test]
     fn a_server_left_out_is_named_with_its_reason() {
-        let lines = [
-            "moto: started in 0.6 s",
-            "radosgw: not run: not installed: see there",
-        ];
-        let lines = lines.map(String::from);
-        let found: Vec<_> = left_out(&lines).collect();
+        let text = "moto: started in 0.6 s\nradosgw: not run: not installed: see there\n";
+        let found: Vec<_> = left_out(text).collect();
         let expected = ("radosgw".to_owned(), "not installed: see there".to_owned());
         assert_eq!(found, [expected]);
     }
