@@ -30,6 +30,7 @@ DATA_LAKE = "23598e46-f560-407b-88d5-ea6207e49db0"
 LANDING_ZONE = "10440537-2a7b-4583-ac39-ed38d4b848e8"
 LANDING_ZONE_FLOW = "cd2fc47e-e838-4f38-a581-8fff2f99b63a"
 S3 = "4fce964d-3f37-408f-9778-e597338a21ee"
+S3_FLOW = "269ba276-16fc-47db-92b0-c1049a3c131f"
 
 START_SECS = 30
 RUN_SECS = 90
@@ -43,6 +44,19 @@ class Answer:
     headers: dict[str, str]
     body: Any
     text: str
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a flow delivers to: what differs between the documented requests for one and for another."""
+
+    spec: str = LANDING_ZONE
+    flow_spec: str = LANDING_ZONE_FLOW
+    auth: dict[str, Any] | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+ZONE = Destination()
 
 
 @dataclass
@@ -207,9 +221,10 @@ class Offtake:
         compression: str = "NONE",
         path: str = "exports",
         schedule: dict[str, Any] | None = None,
+        to: Destination = ZONE,
         **params: Any,
     ) -> str:
-        """The documented requests, for the landing zone. Without a schedule, nothing is due for an hour."""
+        """The documented requests. Without a schedule, nothing is due for an hour."""
         names = [dataset] if isinstance(dataset, str) else dataset
         source = self.create(
             "sourceConnections",
@@ -219,7 +234,7 @@ class Offtake:
                 "params": {"datasets": [{"dataSetId": name} for name in names]},
             },
         )
-        base = self.create("connections", {"name": "landing zone"})
+        base = self.create_base(to)
         target = self.create(
             "targetConnections",
             {
@@ -231,8 +246,9 @@ class Offtake:
                     "compression": compression,
                     "datasetFileType": file_type,
                 }
+                | to.params
                 | params,
-                "connectionSpec": {"id": LANDING_ZONE, "version": "1.0"},
+                "connectionSpec": {"id": to.spec, "version": "1.0"},
             },
         )
         later = {"interval": 3, "timeUnit": "hour", "startTime": int(time.time()) + 3600}
@@ -240,13 +256,20 @@ class Offtake:
             "flows",
             {
                 "name": "flow",
-                "flowSpec": {"id": LANDING_ZONE_FLOW, "version": "1.0"},
+                "flowSpec": {"id": to.flow_spec, "version": "1.0"},
                 "sourceConnectionIds": [source],
                 "targetConnectionIds": [target],
                 "transformations": [],
                 "scheduleParams": schedule or later,
             },
         )
+
+    def create_base(self, to: Destination) -> str:
+        """The base connection of a destination; a landing zone needs no words."""
+        if to.auth is None:
+            return self.create("connections", {"name": "base"})
+        spec = {"id": to.spec, "version": "1.0"}
+        return self.create("connections", {"name": "base", "auth": to.auth, "connectionSpec": spec})
 
     def act(self, flow: str, action: str) -> None:
         """Enables or disables a flow of a service that may die of it."""

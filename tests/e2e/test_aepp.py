@@ -6,6 +6,7 @@ Its own retries are off, so that no failure is repaired before it is seen.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from aepp.exportDatasetToDataLandingZone import ExportDatasetToDataLandingZone
 from aepp.flowservice import FlowManager, FlowService
 from aepp.sandboxes import Sandboxes
 
+from bucket import ALLOWED, Bucket
 from offtake import DATA_LAKE, LANDING_ZONE, LANDING_ZONE_FLOW, S3, Offtake, status
 from oracle import check_exactly_once, check_files, check_folder, check_tiled, manifests, row_ids
 from table import DeltaTable
 
+BLOB = "6d6b59bf-fb58-4107-9064-4d246c0e5bb2"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 NO_DATASET = "5ef3e3259ad2a1191ab7dd7d"
 FOLDER = "%DESTINATION%_%DATASET_ID%_%DATETIME(YYYYMMdd_HHmmss)%"
@@ -354,17 +357,71 @@ def test_a_refused_flow_leaves_nothing_behind(client: FlowService, dataset: str)
     assert client.getFlow(NOBODY) == {}
 
 
-def test_a_flow_to_a_bucket_is_made_like_any_other(client: FlowService, dataset: str) -> None:
-    spec = {"id": S3, "version": "1.0"}
-    base = client.createBaseConnectionS3Target("s3", s3AccessKey="AKIAIOSFODNN7EXAMPLE", s3SecretKey="s" * 40)
-    params = {"bucketName": "drop", "path": "exports", "compression": "NONE", "datasetFileType": "PARQUET"}
-    body = {"name": "s3", "baseConnectionId": created(base), "connectionSpec": spec, "params": params}
-    both = ends(client, dataset) | {"target_connection_id": created(client.createTargetConnection(data=body))}
-    (s3_flow,) = [it["id"] for it in client.getFlowSpecs() if S3 in it["targetConnectionSpecIds"]]
+def flow_spec_to(client: FlowService, spec: str) -> str:
+    """The flow spec whose targets have that connection spec, found as the client finds it."""
+    (found,) = [it["id"] for it in client.getFlowSpecs() if spec in it["targetConnectionSpecIds"]]
+    return found
+
+
+def target_of(client: FlowService, base: str, spec: str, **params: str) -> str:
+    """A target on that base connection."""
+    wanted = {"path": "exports", "compression": "NONE", "datasetFileType": "PARQUET"} | params
+    body = {"name": "target", "baseConnectionId": base, "params": wanted}
+    return created(client.createTargetConnection(data=body | {"connectionSpec": {"id": spec, "version": "1.0"}}))
+
+
+def test_a_flow_to_another_destination_is_refused_for_now(client: FlowService, dataset: str) -> None:
+    key = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.windows.net"
+    base = created(client.createBaseConnectionBlobTarget("blob", connectionString=key))
+    target = target_of(client, base, BLOB, container="drop")
+    both = ends(client, dataset) | {"target_connection_id": target}
 
     schedule = every_3_hours(schedule_frequency="hour", schedule_interval=3)
-    flow = created(client.createFlow(s3_flow, name="x", **both, **schedule))
-    assert [it["id"] for it in client.getFlows()] == [flow]
+    answer = client.createFlow(flow_spec_to(client, BLOB), name="x", **both, **schedule)
+    refused(answer, 422, "DESTINATION_NOT_AVAILABLE")
+    assert client.getFlows() == []
+
+
+def test_the_client_delivers_into_a_bucket(make: Callable[..., Offtake], bucket: Bucket) -> None:
+    service = make(**ALLOWED).start()
+    table = DeltaTable(service.data_dir / "lake" / "events")
+    table.append(1000, files=4)
+    point(service)
+    client = FlowService()
+    (made,) = Catalog().createDataSet({"name": "events", "location": "lake://default/events"})
+    to = bucket.destination()
+    # The client's own call knows no server but Amazon's.
+    amazons = client.createBaseConnectionS3Target("s3", s3AccessKey="AKIAIOSFODNN7EXAMPLE", s3SecretKey="s" * 40)
+    stored = client.getConnection(created(amazons))
+    shown = stored["auth"]["params"]
+    assert (shown["s3AccessKey"], shown["s3SecretKey"]) == ("AKIAIOSFODNN7EXAMPLE", "****")
+    refused(client.createBaseConnectionS3Target("s3", s3AccessKey="lower", s3SecretKey="s" * 40), 400, "FIELD_INVALID")
+    spec = {"id": S3, "version": "1.0"}
+    base = created(client.createConnection(data={"name": "s3", "auth": to.auth, "connectionSpec": spec}))
+
+    dataset = made.removeprefix("@/dataSets/")
+    target = target_of(client, base, S3, bucketName=bucket.name, compression="GZIP", datasetFileType="JSON")
+    both = ends(client, dataset) | {"target_connection_id": target}
+    schedule = every_3_hours(schedule_frequency="hour", schedule_interval=3)
+    flow = created(client.createFlow(flow_spec_to(client, S3), name="s3", **both, **schedule))
+    refused(client.createFlow(LANDING_ZONE_FLOW, name="s3", **both, **schedule), 400, "CONNECTION_NOT_USABLE")
+
+    runs = [service.wait_for_run(created(client.createRun(flow)))["id"]]
+    appended = table.append(77)
+    client.postFlowAction(flow, "disable")
+    refused(client.createRun(flow), 400, "FLOW_STATE_INVALID")
+    client.postFlowAction(flow, "enable")
+    runs.append(service.wait_for_run(created(client.createRun(flow)))["id"])
+
+    found = bucket.check(table.next_row)
+    assert sorted(row_ids(found[1])) == list(appended)
+    keys = [file["key"] for file in found[0].body["files"]]
+    assert all(key.startswith("exports/") and key.endswith(".json.gz") for key in keys), keys
+    assert ids(client.getRuns(prop=f"flowId=={flow}")) == set(runs)
+    for run, delivered in zip(runs, found, strict=True):
+        (read,) = client.getRun(run)
+        assert read["metrics"]["recordSummary"]["outputRecordCount"] == delivered.body["totalRows"]
+        assert read["metrics"]["sizeSummary"]["outputBytes"] == delivered.body["totalBytes"]
 
 
 def test_a_flow_is_disabled_and_enabled_once_each(client: FlowService, dataset: str) -> None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import socket
 import subprocess
-import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,38 +24,7 @@ from azure.storage.filedatalake import DataLakeServiceClient, FileSystemClient
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bed import known, need
-from offtake import until
-
-PEERS = Path(__file__).resolve().parents[1] / "testbed" / "peers"
-
-Start = Callable[..., int]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a peer of the test's own and gives its port."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def one(script: str, *options: str) -> int:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        log = tmp_path / f"{script}.log"
-        call = [sys.executable, "-B", str(PEERS / script), "--port", str(port), *options]
-        with log.open("wb") as out:
-            started.append(subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=out, stderr=out))
-        for _ in until(30):
-            assert started[-1].poll() is None, log.read_text()
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return port
-        raise AssertionError(log.read_text())
-
-    yield one
-    for process in started:
-        process.kill()
-        process.wait()
+from bed import Start, known, need
 
 
 def refused(code: str, call: Callable[[], Any]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from offtake import FLOWS, S3, Offtake
+from bed import need
+from bucket import ALLOWED, Bucket
+from offtake import FLOWS, S3, Answer, Offtake, until
+from table import DeltaTable
 
 SECRET = "cAnArY0123456789" + "x" * 24
 BAD_SECRET = "CaNaRy-with-a-character-the-pattern-refuses!"
@@ -48,6 +52,97 @@ def test_a_secret_never_comes_back(make: Callable[..., Offtake]) -> None:
         assert canary not in service.logs()
         for path in own_files(service.data_dir):
             assert canary.encode() not in path.read_bytes(), path
+
+
+# Every secret field that a destination has, each with a word that is looked for everywhere else.
+S3_CANARY = "CanaryOfS3" + "x" * 30
+SECRETS = {
+    "s3": (S3, "Access Key", {"s3AccessKey": KEY, "s3SecretKey": S3_CANARY}, S3_CANARY),
+    "blob": (
+        "6d6b59bf-fb58-4107-9064-4d246c0e5bb2",
+        "ConnectionString",
+        {
+            "connectionString": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=Q2FuYXJ5T2ZCbG9i"
+            ";EndpointSuffix=core.windows.net"
+        },
+        "Q2FuYXJ5T2ZCbG9i",
+    ),
+    "adls": (
+        "be2c3209-53bc-47e7-ab25-145db8b873e1",
+        "Azure Service Principal Auth",
+        {
+            "url": "abfss://exports@a.dfs.core.windows.net",
+            "tenant": "11111111-1111-1111-1111-111111111111",
+            "servicePrincipalId": "writer",
+            "servicePrincipalKey": "canary-of-adls",
+        },
+        "canary-of-adls",
+    ),
+    "gcs": (
+        "c5d93acb-ea8b-4b14-8f53-02138444ae99",
+        "Google Cloud Storage authentication credentials",
+        {"accessKeyId": "GOOG1E" + "A" * 55, "secretAccessKey": "canaryOfGcs" + "y" * 29},
+        "canaryOfGcs" + "y" * 29,
+    ),
+    "sftp password": (
+        "36965a81-b1c6-401b-99f8-22508f1e6a26",
+        "SFTP with Password",
+        {"domain": "sftp.example.com", "username": "u", "password": "canary-of-sftp"},
+        "canary-of-sftp",
+    ),
+    "sftp key": (
+        "36965a81-b1c6-401b-99f8-22508f1e6a26",
+        "SFTP with SSH Key",
+        {"domain": "sftp.example.com", "username": "u", "sshKey": "Y2FuYXJ5LW9mLXNzaA=="},
+        "Y2FuYXJ5LW9mLXNzaA",
+    ),
+}
+
+
+def test_no_secret_field_shows_anywhere(make: Callable[..., Offtake], bucket: Bucket) -> None:
+    service = make(OFFTAKE_LOG="trace", OFFTAKE__DELIVERY__RETRY_SECS="1", **ALLOWED).start()
+    DeltaTable(service.data_dir / "lake" / "events").append(10)
+    dataset = service.add_dataset("events", "lake://default/events")
+    said = []
+
+    def call(method: str, path: str, body: object = None, **headers: str) -> Answer:
+        answer = service.call(method, f"{FLOWS}/{path}", body, **headers)
+        said.append(answer.text)
+        return answer
+
+    for name, (spec, auth, params, canary) in SECRETS.items():
+        body = {"name": name, "auth": {"specName": auth, "params": params}}
+        made = call("POST", "connections", body | {"connectionSpec": {"id": spec, "version": "1.0"}})
+        assert made.status == 201, made.text
+        one = call("GET", f"connections/{made.body['id']}").body["items"][0]
+        change = [{"op": "replace", "path": "/auth/params", "value": params}]
+        patched = call("PATCH", f"connections/{made.body['id']}", change, **{"If-Match": one["etag"]})
+        assert patched.status == 200, patched.text
+        # Refused, with the secret in what is refused.
+        wrong = {"specName": auth, "params": params | {"unknown": canary}}
+        bad = {"name": name, "auth": wrong, "connectionSpec": {"id": spec, "version": "1.0"}}
+        assert call("POST", "connections", bad).status == 400
+
+    # A delivery that uses a secret, and one that is refused with it.
+    service.wait_for_run(service.start_run(service.make_flow(dataset, to=bucket.destination())))
+    refused = service.start_run(service.make_flow(dataset, to=bucket.destination(s3SecretKey=S3_CANARY)))
+    for _ in until(20):
+        # moto refuses nobody.
+        if any(word in call("GET", f"runs/{refused}").text for word in ("DESTINATION_KEYS_INVALID", "success")):
+            break
+    for path in ("connections", "targetConnections", "sourceConnections", "flows", "runs"):
+        assert call("GET", f"{path}?limit=100").status == 200
+    metrics = service.raw("GET", "/metrics", None, {})
+    assert metrics.status == 200
+    assert service.terminate() == 0
+
+    words = [canary for *_, canary in SECRETS.values()] + [need("S3_SECRET_KEY")]
+    kept = {path: path.read_bytes() for path in own_files(service.data_dir)}
+    for word in words:
+        for spelled in (word, base64.b64encode(word.encode()).decode().rstrip("=")):
+            assert not any(spelled in text for text in [*said, metrics.text]), spelled
+            assert spelled not in service.logs()
+            assert [path for path, data in kept.items() if spelled.encode() in data] == []
 
 
 def test_the_clients_secret_is_kept_as_a_digest_and_printed_once(make: Callable[..., Offtake]) -> None:
