@@ -20,6 +20,9 @@ use crate::target::{self, Target};
 /// Connections to one account at a time, unless the operator says otherwise: servers limit them.
 const CONNECTIONS_MAX: usize = 4;
 
+/// Accounts remembered at a time; beyond, all are forgotten and opened again when they are needed.
+const ACCOUNTS_MAX: usize = 256;
+
 /// What an operator can say about SFTP.
 #[derive(Clone, Debug)]
 pub struct SftpSettings {
@@ -108,6 +111,9 @@ impl SftpSinks {
             print,
             account: Arc::clone(&account),
         };
+        if accounts.len() >= ACCOUNTS_MAX {
+            accounts.clear();
+        }
         accounts.insert(name, known);
         Ok(account)
     }

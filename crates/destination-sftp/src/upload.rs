@@ -330,6 +330,10 @@ impl SftpUpload {
     }
 
     async fn take(&mut self, chunk: &Bytes) -> Result<(), Fault> {
+        if self.lanes.is_empty() {
+            // The caller gave up waiting while a connection was being replaced.
+            return Err(self.fault(Trouble::Lost("the upload was given up".to_owned())));
+        }
         // Counted first: should the caller give up waiting, bytes may be missing, and then the sizes must differ.
         self.written += chunk.len() as u64;
         self.gathered.extend_from_slice(chunk);
