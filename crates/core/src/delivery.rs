@@ -155,7 +155,7 @@ impl DeliveryMachine {
             DeliveryEvent::CancelRequested => self.cancel = true,
             DeliveryEvent::ShutdownRequested => self.leaving = true,
             DeliveryEvent::Fenced => self.stop(StopReason::Fenced, out),
-            DeliveryEvent::JournalFailed(fault) => self.stop(StopReason::Journal(fault), out),
+            DeliveryEvent::JournalFailed(fault) => self.journal_failed(fault, out),
         }
     }
 
@@ -188,8 +188,35 @@ impl DeliveryMachine {
         };
     }
 
+    /// A journal that could not answer leaves its outcome unknown. One that refused a commit, because the cursor is not
+    /// where the plan began, would refuse it again: that is for a person.
+    fn journal_failed(&mut self, fault: Fault, out: &mut Commands) {
+        let committing = Phase::Deciding(Some(StopReason::Ended(DeliveryState::Succeeded)));
+        if fault.code != ErrorCode::Quarantined || self.phase != committing {
+            return self.stop(StopReason::Journal(fault), out);
+        }
+        self.phase = Phase::Deciding(Some(StopReason::Quarantined));
+        out.push(DeliveryCommand::Apply(Transition::Quarantine { fault }));
+    }
+
+    /// What is worked on, when something is.
+    const fn work(&self) -> Option<Work> {
+        match &self.phase {
+            Phase::Planning(_) => Some(Work::Planning),
+            Phase::Executing(_) => Some(Work::Executing),
+            Phase::Publishing(_) => Some(Work::Publishing),
+            Phase::Manifesting(_) => Some(Work::Manifesting),
+            Phase::Aborting(_) => Some(Work::Aborting),
+            Phase::Reading | Phase::Pausing | Phase::Deciding(_) | Phase::Stopped => None,
+        }
+    }
+
     /// Lets the phase go on as far as it can and takes the decision it arrives at.
     fn advance(&mut self, now: Millis, out: &mut Commands) {
+        if let Some(work) = self.work().filter(|_| self.policy.worn_out(&self.record)) {
+            let fault = worn_out(&self.record);
+            return self.decide(now, work, Finding::Fatal(fault), out);
+        }
         let outlook = Outlook {
             policy: &self.policy,
             record: &self.record,
@@ -375,6 +402,18 @@ fn exhausted(fault: &Fault) -> Fault {
         message: format!("gave up after the last of several tries: {}", fault.message),
         cause: Some(cause),
     }
+}
+
+fn worn_out(record: &DeliveryRecord) -> Fault {
+    Fault::new(
+        ErrorCode::RetriesExhausted,
+        format!(
+            "gave up delivery {} in state {}: its last {} claims ended without a word and without progress",
+            record.id,
+            record.state.name(),
+            record.claims_lost
+        ),
+    )
 }
 
 fn broken(record: &DeliveryRecord, what: &str) -> Finding {

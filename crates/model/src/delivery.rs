@@ -131,6 +131,11 @@ pub struct DeliveryRecord {
     pub abort_then: Option<AbortThen>,
     /// How often it waited for a fault.
     pub attempt: u32,
+    /// How many of these waits were for somebody to mend credentials.
+    pub credential_waits: u32,
+    /// How many claims in a row ended without a word and without progress: a crash, a lost lease, a journal that
+    /// refused.
+    pub claims_lost: u32,
     /// Whether somebody asked to cancel it.
     pub cancel_requested: bool,
     /// The plan, from `Executing` on.

@@ -16,8 +16,9 @@ use offtake_model::{
 };
 use offtake_ports::{Applied, DeliveryJournal, Recorded};
 use sqlx::sqlite::SqliteQueryResult;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
+use crate::failure::Attempting;
 use crate::store::{Store, commit};
 
 #[async_trait]
@@ -63,6 +64,7 @@ impl DeliveryJournal for Store {
         let mut tx = self.write().await?;
         let recorded = attempts::record(&mut tx, lease, winner).await?;
         if recorded == Recorded::Won {
+            progressed(&mut tx, lease).await?;
             commit(tx).await?;
         }
         Ok(recorded)
@@ -78,6 +80,9 @@ impl DeliveryJournal for Store {
         let now = self.now();
         let mut tx = self.write().await?;
         let applied = transitions::apply(&mut tx, lease, transition, now).await?;
+        if applied == Applied::Done {
+            progressed(&mut tx, lease).await?;
+        }
         conclude(tx, applied).await
     }
 
@@ -91,6 +96,16 @@ impl DeliveryJournal for Store {
         attempts::swept(&mut tx, delivery, attempt).await?;
         commit(tx).await
     }
+}
+
+/// Starts the count of claims that ended without progress anew.
+async fn progressed(db: &mut SqliteConnection, lease: &Lease) -> Result<(), Fault> {
+    sqlx::query("UPDATE delivery SET claims_lost = 0 WHERE id = ? AND claims_lost > 0")
+        .bind(lease.delivery.to_string())
+        .execute(db)
+        .await
+        .attempting(format_args!("note progress of delivery {}", lease.delivery))?;
+    Ok(())
 }
 
 /// Commits what was done; a fenced write is rolled back whole.

@@ -121,7 +121,8 @@ impl DeliveryQueue for Store {
     async fn void_leases(&self) -> Result<u64, Fault> {
         let mut tx = self.write().await?;
         let done = sqlx::query(
-            "UPDATE delivery SET lease_owner = NULL, lease_expires_at = NULL, lease_epoch = lease_epoch + 1
+            "UPDATE delivery SET lease_owner = NULL, lease_expires_at = NULL, lease_epoch = lease_epoch + 1,
+                    claims_lost = claims_lost + 1
              WHERE completed_at IS NULL AND lease_owner IS NOT NULL",
         )
         .execute(&mut *tx)
@@ -174,7 +175,7 @@ async fn claim(
     sqlx::query_as(
         "UPDATE delivery SET
            state = CASE state WHEN 'queued' THEN 'planning' WHEN 'retry_wait' THEN resume ELSE state END,
-           resume = NULL, not_before = NULL,
+           resume = NULL, not_before = NULL, claims_lost = claims_lost + (lease_owner IS NOT NULL),
            lease_owner = ?1, lease_epoch = lease_epoch + 1, lease_expires_at = ?2,
            started_at = coalesce(started_at, ?3), updated_at = ?3
          WHERE n = (

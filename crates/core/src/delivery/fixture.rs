@@ -201,6 +201,8 @@ pub(super) fn record(state: DeliveryState, tasks: u32, won: u32) -> DeliveryReco
         resume: None,
         abort_then: (state == DeliveryState::Aborting).then_some(AbortThen::Failed),
         attempt: 0,
+        credential_waits: 0,
+        claims_lost: 0,
         cancel_requested: false,
         plan: planned.then(|| plan(tasks)),
         attempts: (0..won).map(|task| attempt(task, 1)).collect(),

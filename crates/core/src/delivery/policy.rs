@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use offtake_model::{DeliveryRecord, Retry};
+use offtake_model::DeliveryRecord;
 
 /// Bounds of a delivery's patience and parallelism. `Policy::default()` is what production uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct Policy {
     pub retry_max: Duration,
     /// How often a delivery is tried in all before a fault that may pass by itself ends it. Default 5.
     pub attempts_max: u32,
+    /// How many claims in a row may end without a word and without progress, by a crash or a lost lease, before the
+    /// delivery is given up. Default 10.
+    pub claims_lost_max: u32,
     /// How long in all it waits for somebody to mend credentials. Default 24 h.
     pub credentials_grace: Duration,
     /// How long in all a delivery that can't turn back tries to reach its destination, before a person is
@@ -36,6 +39,7 @@ impl Default for Policy {
             retry_first: Duration::from_secs(30),
             retry_max: Duration::from_mins(30),
             attempts_max: 5,
+            claims_lost_max: 10,
             credentials_grace: Duration::from_hours(24),
             stuck_grace: Duration::from_hours(24),
             freezes_max: 32,
@@ -64,22 +68,20 @@ impl Policy {
         Some(self.delay(waits))
     }
 
-    /// The wait after a fault that may pass by itself. Waits for credentials before it do not count against it.
+    /// The wait after a fault that may pass by itself. Waits for credentials do not count against it.
     pub(super) fn wait(&self, record: &DeliveryRecord) -> Option<Duration> {
-        let after_credentials = record
-            .fault
-            .as_ref()
-            .is_some_and(|fault| fault.retry() == Retry::Credentials);
-        let tried = record.attempt.saturating_add(1);
-        if tried >= self.attempts_max && !after_credentials {
-            return None;
-        }
-        self.within(self.credentials_grace, record.attempt)
+        let waits = record.attempt.saturating_sub(record.credential_waits);
+        (waits.saturating_add(1) < self.attempts_max).then(|| self.delay(waits))
     }
 
-    /// The wait for somebody to mend credentials.
+    /// The wait for somebody to mend credentials. Other waits do not count against it.
     pub(super) fn wait_for_credentials(&self, record: &DeliveryRecord) -> Option<Duration> {
-        self.within(self.credentials_grace, record.attempt)
+        self.within(self.credentials_grace, record.credential_waits)
+    }
+
+    /// Whether so many claims ended without a word that one more would end so too.
+    pub(super) const fn worn_out(&self, record: &DeliveryRecord) -> bool {
+        record.claims_lost >= self.claims_lost_max
     }
 
     /// The pause of a delivery that can't turn back.

@@ -542,7 +542,8 @@ fn refused_credentials_wait_for_a_day() {
     let mut waited = 0;
     for attempt in 0..200 {
         let mut record = record(DeliveryState::Executing, 1, 0);
-        record.attempt = attempt;
+        record.attempt = attempt + 3;
+        record.credential_waits = attempt;
         let mut bench = claimed(record);
         bench.fails(0, denied());
         match bench.applies() {
@@ -558,11 +559,42 @@ fn refused_credentials_wait_for_a_day() {
 #[test]
 fn a_fault_that_follows_a_long_wait_for_credentials_still_gets_its_wait() {
     let mut record = record(DeliveryState::Executing, 1, 0);
-    record.attempt = 20;
-    record.fault = Some(denied());
+    record.attempt = 21;
+    record.credential_waits = 20;
     let mut bench = claimed(record);
     bench.fails(0, transient());
-    assert!(matches!(bench.applies(), Transition::Wait { .. }));
+    let Transition::Wait { not_before, .. } = bench.applies() else {
+        panic!("no wait");
+    };
+    assert_eq!(not_before.since(NOW), 60_000, "the second of its kind");
+}
+
+#[test]
+fn claims_that_end_without_a_word_are_counted_and_end_the_delivery() {
+    let mut worn = record(DeliveryState::Executing, 1, 0);
+    worn.claims_lost = 9;
+    claimed(worn).says(&[DeliveryCommand::RunTask(0)]);
+    for (state, winners) in [
+        (DeliveryState::Planning, 0),
+        (DeliveryState::Executing, 0),
+        (DeliveryState::Publishing, 1),
+    ] {
+        let mut worn = record(state, 1, winners);
+        worn.claims_lost = 10;
+        let bench = claimed(worn);
+        let Transition::StartAbort { then, fault } = bench.applies() else {
+            panic!("{state:?}: no abort");
+        };
+        assert_eq!(*then, AbortThen::Failed);
+        assert_eq!(fault.code, ErrorCode::RetriesExhausted);
+    }
+    for state in [DeliveryState::Manifesting, DeliveryState::Aborting] {
+        let mut worn = record(state, 1, 1);
+        worn.claims_lost = 10;
+        let bench = claimed(worn);
+        let quarantined = matches!(bench.applies(), Transition::Quarantine { .. });
+        assert!(quarantined, "{state:?}");
+    }
 }
 
 #[test]
@@ -646,6 +678,32 @@ fn a_failed_journal_ends_the_claim_because_nothing_is_known() {
     bench
         .hears(DeliveryEvent::JournalFailed(fault.clone()))
         .says(&[stop(StopReason::Journal(fault))]);
+}
+
+#[test]
+fn a_commit_that_the_cursor_forbids_is_for_a_person() {
+    let refused = || {
+        Fault::new(
+            ErrorCode::Quarantined,
+            "refused to commit: the cursor moved",
+        )
+    };
+    let mut manifesting = record(DeliveryState::Manifesting, 1, 1);
+    manifesting.plan = Some(ExportPlan {
+        file_manifest_key: None,
+        ..plan(1)
+    });
+    let mut bench = claimed(manifesting);
+    bench.hears(DeliveryEvent::ManifestPut(Ok(())));
+    assert!(matches!(bench.applies(), Transition::Commit { .. }));
+    bench.hears(DeliveryEvent::JournalFailed(refused()));
+    assert_eq!(
+        *bench.applies(),
+        Transition::Quarantine { fault: refused() }
+    );
+    bench
+        .hears(DeliveryEvent::Applied)
+        .says(&[stop(StopReason::Quarantined)]);
 }
 
 // Shutdown.

@@ -10,7 +10,7 @@ use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
     Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, DeliveryState, ErrorCode,
     ExportPlan, Fault, FlowId, Lease, Millis, Resource, ResourceBody, ResourceId, ResourceKind,
-    Revision, Run, RunId, RunMetrics, SeenFolder, StageHandle, Tenant, Transition, Winner,
+    Retry, Revision, Run, RunId, RunMetrics, SeenFolder, StageHandle, Tenant, Transition, Winner,
 };
 use offtake_ports::journal::Renewed;
 use offtake_ports::testing::ManualClock;
@@ -191,6 +191,7 @@ impl Inner {
             Transition::Wait { fault, not_before } => {
                 record.resume = Some(record.state);
                 record.attempt += 1;
+                record.credential_waits += u32::from(fault.retry() == Retry::Credentials);
                 record.fault = Some(fault.clone());
                 row.not_before = *not_before;
             }
@@ -202,6 +203,7 @@ impl Inner {
             Transition::Quarantine { fault } => record.fault = Some(fault.clone()),
         }
         record.state = to;
+        record.claims_lost = 0;
         let id = record.id;
         if to.terminal() {
             row.ended_at = Some(now);
@@ -250,6 +252,8 @@ fn blank(run: &Run, dataset: &DatasetId) -> DeliveryRecord {
         resume: None,
         abort_then: None,
         attempt: 0,
+        credential_waits: 0,
+        claims_lost: 0,
         cancel_requested: false,
         plan: None,
         attempts: Vec::new(),
@@ -321,6 +325,7 @@ impl DeliveryQueue for MemoryStore {
                 other => other,
             };
             row.epoch += 1;
+            row.record.claims_lost += u32::from(row.lease.is_some());
             row.lease = Some((owner.to_owned(), expires_at));
             Some(Lease {
                 delivery: id,

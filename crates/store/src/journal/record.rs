@@ -18,8 +18,8 @@ pub(super) async fn load(
     lease: &Lease,
 ) -> Result<Option<DeliveryRecord>, Fault> {
     let row: Option<RecordRow> = sqlx::query_as(
-        "SELECT id, run_id, dataset_id, state, rev, resume, abort_then, attempt, cancel_requested, plan, manifest,
-                fault
+        "SELECT id, run_id, dataset_id, state, rev, resume, abort_then, attempt, credential_waits, claims_lost,
+                cancel_requested, plan, manifest, fault
          FROM delivery WHERE id = ? AND lease_epoch = ? AND lease_owner = ?",
     )
     .bind(lease.delivery.to_string())
@@ -165,6 +165,8 @@ struct RecordRow {
     resume: Option<String>,
     abort_then: Option<String>,
     attempt: i64,
+    credential_waits: i64,
+    claims_lost: i64,
     cancel_requested: bool,
     plan: Option<String>,
     manifest: Option<Vec<u8>>,
@@ -187,6 +189,8 @@ impl RecordRow {
             resume: self.resume.as_deref().map(parse_state).transpose()?,
             abort_then: self.abort_then.as_deref().map(parse_ending).transpose()?,
             attempt: counter(self.attempt, "attempt count")?,
+            credential_waits: counter(self.credential_waits, "count of waits for credentials")?,
+            claims_lost: counter(self.claims_lost, "count of lost claims")?,
             cancel_requested: self.cancel_requested,
             plan: self
                 .plan

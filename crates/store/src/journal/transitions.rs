@@ -3,7 +3,7 @@
 //! The one law: the statement that decides is the statement that checks.
 
 use offtake_model::delivery::{AbortThen, CursorMove};
-use offtake_model::{ErrorCode, ExportPlan, Fault, Lease, Millis, RunMetrics, Transition};
+use offtake_model::{ErrorCode, ExportPlan, Fault, Lease, Millis, Retry, RunMetrics, Transition};
 use offtake_ports::Applied;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -205,11 +205,12 @@ impl Step<'_> {
     async fn wait(&mut self, fault: &Fault, not_before: Millis) -> Result<Applied, Fault> {
         let query = sqlx::query(
             "UPDATE delivery SET state = 'retry_wait', resume = state, attempt = attempt + 1, fault = ?,
-                    not_before = ?, lease_owner = NULL, lease_expires_at = NULL, updated_at = ?
+                    credential_waits = credential_waits + ?, not_before = ?, lease_owner = NULL, lease_expires_at = NULL, updated_at = ?
              WHERE id = ? AND lease_epoch = ? AND lease_owner = ?
                AND state IN ('planning', 'executing', 'publishing')",
         )
         .bind(to_json(fault, "fault")?)
+        .bind(fault.retry() == Retry::Credentials)
         .bind(not_before.0);
         let done = self
             .guard(query)

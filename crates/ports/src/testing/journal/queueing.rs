@@ -304,7 +304,14 @@ async fn a_stale_lease_cannot_be_renewed_or_released(place: Place<'_>) {
     );
     assert_eq!(world.store.queue.release(&lease).await, Ok(Applied::Fenced));
     assert_eq!(world.store.journal.load(&lease).await, Ok(None));
-    assert_eq!(world.load(&second).await.state, DeliveryState::Planning);
+    let record = world.load(&second).await;
+    assert_eq!(record.state, DeliveryState::Planning);
+    assert_eq!(
+        record.claims_lost, 1,
+        "the first claim ended without a word"
+    );
+    world.done(&second, &save_plan(&second)).await;
+    assert_eq!(world.load(&second).await.claims_lost, 0, "progress");
 }
 
 async fn a_wait_returns_to_where_it_was(place: Place<'_>) {
@@ -326,7 +333,7 @@ async fn a_wait_returns_to_where_it_was(place: Place<'_>) {
     let lease = world.claim().await.unwrap();
     let record = world.load(&lease).await;
     assert_eq!(record.state, DeliveryState::Executing);
-    assert_eq!(record.attempt, 1);
+    assert_eq!((record.attempt, record.credential_waits), (1, 0));
     assert_eq!(record.winners, [winner], "what was sealed stays sealed");
     assert_eq!(
         record.fault.map(|it| it.code),
