@@ -15,4 +15,5 @@ mod faults;
 mod lake;
 mod lifecycle;
 mod scenario;
+mod schedules;
 mod store;
