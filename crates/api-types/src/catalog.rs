@@ -42,6 +42,20 @@ pub struct CatalogDataset {
     pub files: String,
     /// Extension: where the table is, `lake://<root>/<path>`.
     pub location: String,
+    /// The dataset's view; the dataset itself.
+    pub view_id: String,
+    /// The newest batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_batch_id: Option<String>,
+    /// Its status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_batch_status: Option<String>,
+    /// The newest batch that succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_successful_batch: Option<String>,
+    /// The newest batch that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failed_batch: Option<String>,
     /// `description`, `schemaRef`, `tags`, `fileDescription`, `classification` and the rest as given.
     #[serde(flatten)]
     pub extra: Object,

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod adhoc;
+pub mod batch;
 pub mod catalog;
 pub mod entity;
 pub mod flow;
@@ -16,6 +17,7 @@ pub mod run;
 pub mod token;
 pub mod trial;
 
+pub use batch::{Batch, Batches, DataFile, DataOf, DownloadableFile, UploadedFile};
 pub use catalog::{CatalogDataset, CatalogDatasets, ConfigsPage, PageInfo, Sandbox};
 pub use entity::{Auth, Common, Connection, SourceConnection, SpecInfo, TargetConnection};
 pub use flow::{Flow, InheritedAttributes, LastOperation, LastRunDetails};

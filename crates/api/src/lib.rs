@@ -24,5 +24,11 @@ pub use table::{Needs, Operation};
 /// Prefix of the Flow Service paths.
 pub const FLOW_SERVICE: &str = "/data/foundation/flowservice";
 
+/// Prefix of the data access paths.
+pub const EXPORT: &str = "/data/foundation/export";
+
+/// Prefix of the batch ingestion paths.
+pub const IMPORT: &str = "/data/foundation/import";
+
 /// Prefix of the catalogue paths.
 pub const CATALOG: &str = "/data/foundation/catalog";

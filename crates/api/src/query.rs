@@ -40,6 +40,11 @@ impl Pairs {
         self.first(name).map(str::to_owned)
     }
 
+    /// Every pair, in order.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// Every value of that name.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         self.0

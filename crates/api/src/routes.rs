@@ -8,8 +8,10 @@ use crate::table::Routes;
 mod access;
 mod catalog;
 mod connections;
+mod export;
 mod flows;
 mod health;
+mod import;
 mod runs;
 mod sources;
 mod specs;
@@ -26,6 +28,8 @@ pub(crate) fn of_callers() -> Routes {
         .merge(flows::routes())
         .merge(runs::routes())
         .merge(catalog::routes())
+        .merge(import::routes())
+        .merge(export::routes())
         .merge(access::routes())
 }
 

@@ -63,6 +63,7 @@ impl Routes {
         put, PUT, "PUT";
         patch, PATCH, "PATCH";
         delete, DELETE, "DELETE";
+        head, HEAD, "HEAD";
     }
 
     fn add<H, T>(

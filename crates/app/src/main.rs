@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod metrics;
 mod output;
+mod promoter;
 mod roots;
 mod secret;
 mod sinks;

@@ -13,7 +13,7 @@ use offtake_delivery::DeliveryService;
 use offtake_destination::{FolderSinks, Patience, S3Sinks};
 use offtake_destination_sftp::SftpSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
-use offtake_lake::{LakeRoot, Lakes};
+use offtake_lake::{LakeRoot, Lakes, LocalIntake, UploadFolder};
 use offtake_model::{DestinationKind, ErrorCode, Fault, SandboxName, Tenant};
 use offtake_ports::{
     Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets, Sinks,
@@ -24,6 +24,7 @@ use offtake_store::{KeyFileSecrets, Store};
 use secrecy::ExposeSecret;
 
 use crate::config::Config;
+use crate::promoter::{Promoter, Promotions};
 use crate::sinks::SinkRouter;
 use crate::system::{SystemClock, SystemIds};
 
@@ -64,6 +65,8 @@ pub(crate) struct Wired {
     pub(crate) router: Router,
     /// The delivery loop.
     pub(crate) deliveries: DeliveryService,
+    /// The loop that promotes batches.
+    pub(crate) promoter: Promoter,
     /// The landing zone's folder of the first organisation's default sandbox.
     pub(crate) landing_zone: PathBuf,
     /// The client made just now, when this was the first start.
@@ -108,7 +111,9 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         },
         settings(config),
     );
-    let nudged = deliveries.clone();
+    let uploads = UploadFolder::new(std::path::absolute(place.data_dir.join("uploads"))?);
+    let promotions = Promotions::default();
+    let (nudged, woken) = (deliveries.clone(), promotions.clone());
     let service = Service::new(offtake_service::Deps {
         resources: Arc::new(store.clone()),
         identity: Arc::new(store.clone()),
@@ -117,31 +122,44 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         token_key,
         secrets,
         catalog: Arc::new(lake.clone()),
+        intake: Arc::new(LocalIntake::new(managed(place)?, &lake, uploads.clone())),
+        uploads: Arc::new(uploads),
+        batches: Arc::new(store.clone()),
+        sources: Arc::new(lake.clone()),
         roots: Arc::new(lake),
         destinations: sinks.kinds(),
         sinks: sinks_with(impatience())?,
         clock,
         ids,
         nudge: Arc::new(move || nudged.nudge()),
+        nudge_promoter: Arc::new(move || woken.nudge()),
     });
-    let first_client = service
-        .bootstrap()
-        .await
-        .map_err(told)?
-        .map(FirstClient::from);
+    let first_client = first_client(&service).await?;
     let landing_zone = zone.folder(&first_tenant(&store).await?);
+    let service = Arc::new(service);
     let settings = offtake_api::ApiSettings {
         metrics: Some(crate::metrics::install()?),
         ..offtake_api::ApiSettings::default()
     };
-    let router = offtake_api::router(Arc::new(service), &settings);
+    let router = offtake_api::router(Arc::clone(&service), &settings);
     Ok(Wired {
         router,
         deliveries,
+        promoter: Promoter::new(service, promotions),
         landing_zone,
         first_client,
         store,
     })
+}
+
+/// Where managed datasets lie.
+fn managed(place: &Place) -> Result<PathBuf> {
+    Ok(std::path::absolute(place.data_dir.join("managed"))?)
+}
+
+async fn first_client(service: &Service) -> Result<Option<FirstClient>> {
+    let first = service.bootstrap().await.map_err(told)?;
+    Ok(first.map(FirstClient::from))
 }
 
 /// The runner of a worker process's file tasks. The service that started it holds the data directory's lock.
@@ -202,6 +220,9 @@ fn lake(place: &Place, config: &Config, network: &Network) -> Result<Lakes> {
         std::fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         roots.push(LakeRoot::folder(DEFAULT_ROOT, path));
     }
+    let managed = managed(place)?;
+    std::fs::create_dir_all(&managed).with_context(|| format!("creating {}", managed.display()))?;
+    roots.push(LocalIntake::root(managed));
     for (name, root) in &config.lake.roots {
         roots.push(root.open(name, network)?);
     }

@@ -5,6 +5,7 @@
 //!
 //! The one law: nothing that a request asks for is dropped in silence, and no secret ever stands in a message.
 
+mod batch;
 mod body;
 mod connection;
 mod dataset;
@@ -12,6 +13,7 @@ mod flow;
 mod source;
 mod target;
 
+pub use batch::{BatchDraft, batch};
 pub use body::{description, name, quoted, shown};
 pub use connection::{AuthDraft, ConnectionDraft, MASK, connection};
 pub use dataset::{DatasetDraft, dataset};

@@ -43,6 +43,10 @@ impl Lakes {
         })
     }
 
+    pub(crate) fn roots(&self) -> Arc<Roots> {
+        Arc::clone(&self.roots)
+    }
+
     async fn read_table<T, F>(&self, location: &SourceRef, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,

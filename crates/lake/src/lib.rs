@@ -4,6 +4,7 @@ mod changes;
 mod fault;
 mod file;
 mod folder;
+mod intake;
 mod lakes;
 mod log;
 mod mask;
@@ -16,5 +17,6 @@ mod table;
 
 pub mod demo;
 
+pub use intake::{LocalIntake, UploadFolder};
 pub use lakes::Lakes;
 pub use root::LakeRoot;

@@ -130,6 +130,8 @@ pub(crate) struct Commit {
     pub(crate) protocol: Option<Protocol>,
     /// What the writer calls it: `WRITE`, `DELETE`, `OPTIMIZE`.
     pub(crate) operation: Option<String>,
+    /// The writer's own mark of the commit.
+    pub(crate) transaction: Option<String>,
 }
 
 /// A file that a commit adds.
@@ -224,6 +226,13 @@ struct Line {
     meta_data: Option<Metadata>,
     protocol: Option<Protocol>,
     commit_info: Option<CommitInfo>,
+    txn: Option<Transaction>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Transaction {
+    app_id: String,
 }
 
 #[derive(Deserialize)]
@@ -312,6 +321,9 @@ impl Commit {
         }
         if line.protocol.is_some() {
             self.protocol = line.protocol;
+        }
+        if let Some(transaction) = line.txn {
+            self.transaction = Some(transaction.app_id);
         }
         if let Some(info) = line.commit_info {
             self.operation = info.operation;

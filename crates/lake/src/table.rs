@@ -119,8 +119,11 @@ impl TableVersion {
         roots: &Roots,
     ) -> Result<ChangeSet, Fault> {
         let mut slices = Slices::new(table, &self.partitions);
-        self.scan(table, &mut slices)
-            .map_err(|fault| blame(table, listing, self.version, fault))?;
+        // The library refuses to scan what has no columns; a managed table before its first batch is such.
+        if !self.schema.fields.is_empty() {
+            self.scan(table, &mut slices)
+                .map_err(|fault| blame(table, listing, self.version, fault))?;
+        }
         Ok(ChangeSet {
             to: self.position(),
             slices: slices.finish(roots)?,

@@ -206,6 +206,34 @@ error_codes! {
     /// An action on a run that its state does not allow.
     RunActionNotAllowed, "RUN_ACTION_NOT_ALLOWED", 1216, 400, Some("1422"), "Invalid request", Permanent, "Only a run that failed can be triggered again.";
 
+    // Batch ingestion and data access.
+    /// An action or upload that the batch's state does not allow.
+    BatchStateInvalid, "BATCH_STATE_INVALID", 1140, 400, None, "Batch state", Permanent, "Read the batch's status first; only a loading batch takes files, only a successful one is reverted.";
+    /// A part that is no part of the file, or overlaps another.
+    UploadRangeInvalid, "UPLOAD_RANGE_INVALID", 1141, 416, None, "Upload range", Permanent, "Ask with HEAD how much is there, and send the parts that are missing.";
+    /// A file or batch was finished while bytes are missing.
+    UploadIncomplete, "UPLOAD_INCOMPLETE", 1142, 400, None, "Upload incomplete", Permanent, "Send the missing parts and complete the file, then the batch.";
+    /// A part, a file or a batch beyond its limit.
+    UploadTooLarge, "UPLOAD_TOO_LARGE", 1143, 413, None, "Upload too large", Permanent, "Send parts of at most 512 MiB, and at most 1,500 files and 100 GB per batch.";
+    /// An uploaded file without a byte.
+    FileEmpty, "FILE_EMPTY", 1144, 400, Some("106"), "Empty file", Permanent, "Upload a file that has rows.";
+    /// A CSV file whose first line names no columns.
+    CsvHeaderEmpty, "CSV_HEADER_EMPTY", 1145, 400, Some("118"), "CSV header empty", Permanent, "Begin the file with a line of column names, or list them in `inputFormat.header`.";
+    /// A body that is neither bytes nor a kind of file that batches take.
+    MediaTypeUnsupported, "MEDIA_TYPE_UNSUPPORTED", 1146, 415, None, "Unsupported media type", Permanent, "Send `Content-Type: application/octet-stream`.";
+    /// A batch for a dataset that others write.
+    DatasetNotManaged, "DATASET_NOT_MANAGED", 1147, 400, None, "Dataset not managed", Permanent, "Make a dataset without `location`; one with a location is written by whoever keeps the table.";
+    /// A batch with rows that cannot be read or don't fit its dataset.
+    BatchRowsInvalid, "BATCH_ROWS_INVALID", 1148, 422, None, "Batch rows invalid", Permanent, "Correct the rows that the batch's errors name, and send the files in a new batch.";
+    /// An `inputFormat` that cannot be used.
+    InputFormatInvalid, "INPUT_FORMAT_INVALID", 1149, 400, None, "Input format", Permanent, "Use json, parquet or csv, with the options of the API reference.";
+    /// A path of the import service beyond its limit.
+    UriTooLong, "URI_TOO_LONG", 1150, 414, None, "URI too long", Permanent, "Use shorter file names: path and query may have 2,000 characters.";
+    /// A download range outside the file.
+    RangeNotSatisfiable, "RANGE_NOT_SATISFIABLE", 1151, 416, None, "Range not satisfiable", Permanent, "Ask for one range of bytes that the file has.";
+    /// Bytes that stopped arriving.
+    UploadInterrupted, "UPLOAD_INTERRUPTED", 1152, 400, None, "Upload interrupted", Permanent, "Send the part again.";
+
     // The lake.
     /// No table at the location.
     SourceNotFound, "SOURCE_NOT_FOUND", 1044, 404, None, "Source not found", Permanent, "Check that the table exists at the dataset's location.";

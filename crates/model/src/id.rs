@@ -67,6 +67,8 @@ macro_rules! text_id {
 text_id! {
     /// Names a dataset: 24 lower-case hexadecimal characters.
     DatasetId;
+    /// Names a batch of uploaded files: 26 letters and digits that sort by time.
+    BatchId;
     /// Names an organisation: 24 upper-case hexadecimal characters and `@AdobeOrg`.
     OrgId;
     /// Names a sandbox within its organisation, such as `prod`.

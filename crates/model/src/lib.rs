@@ -7,6 +7,7 @@
 //! The one law: an export is a plan whose answer is its manifest.
 
 pub mod access;
+pub mod batch;
 pub mod change;
 pub mod delivery;
 pub mod fault;
@@ -20,6 +21,7 @@ pub mod schema;
 pub mod time;
 
 pub use access::{Permission, Role, RoleBinding};
+pub use batch::{Batch, BatchState};
 pub use change::{
     ChangeSet, Changes, FileSlice, FolderFile, FolderListing, Position, RowGroup, RowRange,
     SeenFolder, SourceRef,
@@ -30,8 +32,8 @@ pub use delivery::{
 };
 pub use fault::{ErrorCode, Fault, Retry};
 pub use id::{
-    AttemptId, ClientId, ConnectionId, DatasetId, DeliveryId, FlowId, OrgId, ResourceId, RunId,
-    SandboxName, Tenant,
+    AttemptId, BatchId, ClientId, ConnectionId, DatasetId, DeliveryId, FlowId, OrgId, ResourceId,
+    RunId, SandboxName, Tenant,
 };
 pub use manifest::{Manifest, ManifestFile};
 pub use plan::{

@@ -6,9 +6,11 @@
 //!
 //! The one law: an adapter is correct when its port's conformance suite says so.
 
+pub mod batches;
 pub mod credentials;
 pub mod engine;
 pub mod identity;
+pub mod intake;
 pub mod journal;
 pub mod lake;
 pub mod resources;
@@ -18,9 +20,11 @@ pub mod system;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use batches::{BatchStore, Inserted};
 pub use credentials::{Access, Credentials};
 pub use engine::{Engine, TaskEvent, TaskRequest};
 pub use identity::{ClientRecord, IdentityStore, Organisation, Sandbox};
+pub use intake::{Intake, Part, Upload, Uploads};
 pub use journal::{Applied, DeliveryJournal, DeliveryQueue, Enqueued, Recorded, Tick};
 pub use lake::{Catalog, Lake, LakeRoots, RangeReader, RowMasks, Sources, TableInfo};
 pub use resources::{Page, PageRequest, Replaced, ResourceStore};

@@ -1,23 +1,26 @@
 //! Datasets: tables of the lake, registered by location (contract, 4.6 and 10.1).
 
 use offtake_core::{specs, validate};
-use offtake_model::resource::Dataset;
+use offtake_model::batch::{BatchQuery, BatchState};
+use offtake_model::resource::{Dataset, TableFormat};
 use offtake_model::{
-    DatasetId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
+    BatchId, DatasetId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind,
+    Revision,
 };
 use offtake_ports::PageRequest;
 use serde_json::Value;
 
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
-use crate::listing::{PAGE_ITEMS_MAX, page_invalid, parse_limit};
+use crate::listing::page_invalid;
 use crate::service::{Changed, Service, not_found};
+use crate::walk::{self, OffsetPage};
 
-/// Most datasets looked at for one answer.
-const DATASETS_MAX: usize = 50_000;
+mod edit;
+mod query;
 
-/// Datasets read at a time.
-const READ_ROWS: u32 = 500;
+pub use edit::DatasetEdit;
+use query::DatasetFilter;
 
 /// A dataset with its location as text.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,19 @@ pub struct DatasetView {
     pub dataset: Entity<Dataset>,
     /// `lake://<root>/<path>`.
     pub location: String,
+    /// The newest of its batches: of all, of those that succeeded, of those that failed.
+    pub last_batches: LastBatches,
+}
+
+/// The newest batches of a dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastBatches {
+    /// Of all of them, with its state.
+    pub any: Option<(BatchId, BatchState)>,
+    /// Of those that succeeded.
+    pub successful: Option<BatchId>,
+    /// Of those that failed.
+    pub failed: Option<BatchId>,
 }
 
 /// Parameters of the catalogue's list, as they stand in the query.
@@ -39,6 +55,16 @@ pub struct DatasetQuery {
     pub name: Option<String>,
     /// `orderBy`: `asc:` or `desc:` and one of `name`, `created`, `updated`.
     pub order_by: Option<String>,
+    /// `tags`: pairs of key and value, all of which it must have.
+    pub tags: Option<String>,
+    /// `createdAfter`, in epoch milliseconds.
+    pub created_after: Option<String>,
+    /// `createdBefore`.
+    pub created_before: Option<String>,
+    /// Every `property`.
+    pub properties: Vec<String>,
+    /// Every other parameter; those named like a field are filters.
+    pub others: Vec<(String, String)>,
 }
 
 /// Parameters of `configs`, as they stand in the query.
@@ -55,32 +81,33 @@ pub struct ConfigsQuery {
 }
 
 /// An offset page of datasets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DatasetPage {
-    /// The datasets.
-    pub items: Vec<DatasetView>,
-    /// Index of the first one.
-    pub start: u64,
-    /// How many there are.
-    pub total: u64,
-}
+pub type DatasetPage = OffsetPage<DatasetView>;
 
 impl Service {
-    /// Registers a table of the lake as a dataset. The table must exist and be readable.
+    /// Registers a table of the lake as a dataset, or makes a managed one when no location is given. A table that is
+    /// registered must exist and be readable.
     pub async fn create_dataset(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
         let draft = validate::dataset(body)?;
-        let source = self.roots.resolve(&caller.tenant.org, &draft.location)?;
-        let table = self.catalog.describe(&source).await?;
+        let id = DatasetId(self.random_hex(12));
+        let (source, format) = if let Some(location) = &draft.location {
+            let source = self.roots.resolve(&caller.tenant.org, location)?;
+            let format = self.catalog.describe(&source).await?.format;
+            (source, format)
+        } else {
+            let place = self.intake.place(&caller.tenant, &id);
+            self.intake.create(&place).await?;
+            (place, TableFormat::Delta)
+        };
         let now = self.clock.now();
         let resource = Resource {
-            id: ResourceId::from(DatasetId(self.random_hex(12))),
+            id: ResourceId::from(id),
             tenant: caller.tenant.clone(),
             revision: Revision(1),
             audit: Self::audit(caller, now),
             body: ResourceBody::Dataset(Dataset {
                 name: draft.name,
                 location: source,
-                format: table.format,
+                format,
                 extra: draft.extra,
             }),
         };
@@ -91,7 +118,7 @@ impl Service {
     /// The dataset of that id.
     pub async fn dataset(&self, caller: &Caller, id: &str) -> Result<DatasetView, Fault> {
         let found = self.must_find(caller, ResourceKind::Dataset, id).await?;
-        Ok(self.dataset_view(entity::dataset(found)?))
+        self.dataset_view(caller, entity::dataset(found)?).await
     }
 
     /// A page of the catalogue.
@@ -100,15 +127,20 @@ impl Service {
         caller: &Caller,
         query: &DatasetQuery,
     ) -> Result<DatasetPage, Fault> {
-        let (start, limit) = offsets(query.start.as_deref(), query.limit.as_deref())?;
-        let mut all = self.all_datasets(caller).await?;
-        if let Some(names) = query.name.as_deref() {
-            all.retain(|dataset| name_matches(&dataset.body.name, names));
+        let (start, limit) = walk::offsets(query.start.as_deref(), query.limit.as_deref())?;
+        let all = self.all_datasets(caller).await?;
+        let filter = DatasetFilter::parse(query)?;
+        let mut kept = Vec::new();
+        for dataset in all {
+            if filter.matches(&dataset)? {
+                kept.push(dataset);
+            }
         }
+        let mut all = kept;
         if let Some(order) = query.order_by.as_deref() {
             sort(&mut all, order)?;
         }
-        Ok(self.offset_page(all, start, limit))
+        self.offset_page(caller, all, start, limit).await
     }
 
     /// The datasets that a flow can export, for the data-lake spec and for every destination's.
@@ -127,54 +159,80 @@ impl Service {
             "activationDatasets",
         )?;
         required("outputField", query.output_field.as_deref(), "datasets")?;
-        let (start, limit) = offsets(query.start.as_deref(), query.limit.as_deref())?;
+        let (start, limit) = walk::offsets(query.start.as_deref(), query.limit.as_deref())?;
         let mut all = self.all_datasets(caller).await?;
         all.retain(|dataset| exportable(&dataset.body));
-        Ok(self.offset_page(all, start, limit))
+        self.offset_page(caller, all, start, limit).await
     }
 
     async fn all_datasets(&self, caller: &Caller) -> Result<Vec<Entity<Dataset>>, Fault> {
-        let mut all = Vec::new();
-        let mut after = None;
-        while all.len() < DATASETS_MAX {
-            let request = PageRequest {
-                limit: READ_ROWS,
-                after,
-                offset: 0,
-            };
-            let page = self
-                .resources
-                .list(&caller.tenant, ResourceKind::Dataset, &request)
-                .await?;
-            for resource in page.items {
-                all.push(entity::dataset(resource)?);
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(all);
-            }
-        }
-        Err(page_invalid(format!(
-            "more than {DATASETS_MAX} datasets cannot be listed"
-        )))
+        let all = walk::all("datasets", |request| async move {
+            self.page(caller, ResourceKind::Dataset, &request).await
+        });
+        all.await?.into_iter().map(entity::dataset).collect()
     }
 
-    fn offset_page(&self, all: Vec<Entity<Dataset>>, start: u64, limit: u32) -> DatasetPage {
-        let total = all.len() as u64;
-        let skip = usize::try_from(start).unwrap_or(usize::MAX);
-        let items = all.into_iter().skip(skip).take(limit as usize);
-        DatasetPage {
-            items: items.map(|dataset| self.dataset_view(dataset)).collect(),
-            start,
-            total,
+    async fn offset_page(
+        &self,
+        caller: &Caller,
+        all: Vec<Entity<Dataset>>,
+        start: u64,
+        limit: u32,
+    ) -> Result<DatasetPage, Fault> {
+        let page = walk::page(all, start, limit);
+        let mut items = Vec::new();
+        for dataset in page.items {
+            items.push(self.dataset_view(caller, dataset).await?);
         }
+        Ok(OffsetPage {
+            items,
+            start: page.start,
+            total: page.total,
+        })
     }
 
-    fn dataset_view(&self, dataset: Entity<Dataset>) -> DatasetView {
-        DatasetView {
+    async fn dataset_view(
+        &self,
+        caller: &Caller,
+        dataset: Entity<Dataset>,
+    ) -> Result<DatasetView, Fault> {
+        let last_batches = if self.intake.manages(&dataset.body.location) {
+            self.last_batches(caller, &dataset.id).await?
+        } else {
+            LastBatches::default()
+        };
+        Ok(DatasetView {
             location: self.roots.display(&dataset.body.location),
             dataset,
+            last_batches,
+        })
+    }
+
+    async fn last_batches(&self, caller: &Caller, dataset: &str) -> Result<LastBatches, Fault> {
+        let newest = |states: &[BatchState]| {
+            let query = BatchQuery {
+                dataset: Some(DatasetId(dataset.to_owned())),
+                states: states.to_vec(),
+            };
+            async move {
+                let page = PageRequest {
+                    limit: 1,
+                    after: None,
+                    offset: 0,
+                };
+                let found = self.batches.list(&caller.tenant, &query, &page).await?;
+                Ok::<_, Fault>(found.items.into_iter().next())
+            }
+        };
+        let any = newest(&[]).await?;
+        if any.is_none() {
+            return Ok(LastBatches::default());
         }
+        Ok(LastBatches {
+            any: any.map(|batch| (batch.id, batch.state)),
+            successful: newest(&[BatchState::Success]).await?.map(|it| it.id),
+            failed: newest(&[BatchState::Failed]).await?.map(|it| it.id),
+        })
     }
 }
 
@@ -185,14 +243,6 @@ pub(crate) fn exportable(dataset: &Dataset) -> bool {
         .get("classification")
         .and_then(|it| it.get("managedBy"));
     managed_by.and_then(Value::as_str) != Some("SYSTEM")
-}
-
-fn offsets(start: Option<&str>, limit: Option<&str>) -> Result<(u64, u32), Fault> {
-    let text = start.unwrap_or("0");
-    let start = text
-        .parse()
-        .map_err(|_| page_invalid(format!("start must be a whole number from 0, not [{text}]")))?;
-    Ok((start, parse_limit(limit, PAGE_ITEMS_MAX)?))
 }
 
 fn required(name: &str, given: Option<&str>, expected: &str) -> Result<(), Fault> {

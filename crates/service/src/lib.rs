@@ -6,11 +6,13 @@
 //! The one law: a refused request leaves nothing behind. Everything is checked before the one write.
 
 mod access;
+mod batches;
 mod connections;
 mod credentials;
 mod datasets;
 mod entity;
 mod etag;
+mod files;
 mod flows;
 mod identity;
 mod inherit;
@@ -23,12 +25,20 @@ mod specs;
 mod targets;
 mod token;
 mod trial;
+mod walk;
 
 pub use access::NewSecret;
+// What a surface needs of the ports to hand bytes through.
+pub use offtake_ports::{Part, RangeReader, Upload};
+
+pub use batches::{BatchAction, BatchListQuery, UploadTarget};
 pub use connections::{ConnectionView, secrets_place};
 pub use credentials::StoredCredentials;
-pub use datasets::{ConfigsQuery, DatasetPage, DatasetQuery, DatasetView};
+pub use datasets::{
+    ConfigsQuery, DatasetEdit, DatasetPage, DatasetQuery, DatasetView, LastBatches,
+};
 pub use entity::Entity;
+pub use files::DataFileView;
 pub use flows::{FlowAction, FlowStart, FlowView};
 pub use identity::{Caller, FirstClient, Grant, IssuedToken, Presented, SandboxView};
 pub use inherit::{ConnectionHead, TargetHead};
@@ -40,3 +50,4 @@ pub use targets::TargetView;
 pub use trial::Trial;
 // What the identity port keeps is shown as it is.
 pub use offtake_ports::{ClientRecord, Organisation};
+pub use walk::OffsetPage;

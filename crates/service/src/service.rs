@@ -7,8 +7,8 @@ use offtake_model::{
     DestinationKind, ErrorCode, Fault, Millis, Resource, ResourceId, ResourceKind, Revision,
 };
 use offtake_ports::{
-    Catalog, Clock, DeliveryQueue, IdentityStore, Ids, LakeRoots, Page, PageRequest, Replaced,
-    ResourceStore, RunLog, Secrets, Sinks,
+    BatchStore, Catalog, Clock, DeliveryQueue, IdentityStore, Ids, Intake, LakeRoots, Page,
+    PageRequest, Replaced, ResourceStore, RunLog, Secrets, Sinks, Sources, Uploads,
 };
 use uuid::Uuid;
 
@@ -37,6 +37,14 @@ pub struct Deps {
     pub sinks: Arc<dyn Sinks>,
     /// The destinations that can be delivered to.
     pub destinations: Vec<DestinationKind>,
+    /// Keeps batches.
+    pub batches: Arc<dyn BatchStore>,
+    /// Keeps uploaded bytes.
+    pub uploads: Arc<dyn Uploads>,
+    /// Keeps managed datasets.
+    pub intake: Arc<dyn Intake>,
+    /// Opens data files.
+    pub sources: Arc<dyn Sources>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -45,6 +53,8 @@ pub struct Deps {
     pub token_key: [u8; 32],
     /// Wakes the scheduler after something became due. A hint: without it the scheduler comes by itself.
     pub nudge: Arc<dyn Fn() + Send + Sync>,
+    /// Wakes the promoter after a batch was completed. A hint, too.
+    pub nudge_promoter: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Every use-case, by tenant. Methods are grouped by resource, one module each.
@@ -58,10 +68,15 @@ pub struct Service {
     pub(crate) roots: Arc<dyn LakeRoots>,
     pub(crate) sinks: Arc<dyn Sinks>,
     pub(crate) destinations: Vec<DestinationKind>,
+    pub(crate) batches: Arc<dyn BatchStore>,
+    pub(crate) uploads: Arc<dyn Uploads>,
+    pub(crate) intake: Arc<dyn Intake>,
+    pub(crate) sources: Arc<dyn Sources>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) tokens: Tokens,
     nudge: Arc<dyn Fn() + Send + Sync>,
+    nudge_promoter: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// A resource that was made or changed.
@@ -95,10 +110,15 @@ impl Service {
             roots: deps.roots,
             sinks: deps.sinks,
             destinations: deps.destinations,
+            batches: deps.batches,
+            uploads: deps.uploads,
+            intake: deps.intake,
+            sources: deps.sources,
             clock: deps.clock,
             ids: deps.ids,
             tokens: Tokens::new(&deps.token_key),
             nudge: deps.nudge,
+            nudge_promoter: deps.nudge_promoter,
         }
     }
 
@@ -114,6 +134,10 @@ impl Service {
 
     pub(crate) fn nudge(&self) {
         (self.nudge)();
+    }
+
+    pub(crate) fn nudge_promoter(&self) {
+        (self.nudge_promoter)();
     }
 
     pub(crate) fn new_uuid(&self) -> Uuid {

@@ -7,7 +7,7 @@ use offtake_service::{Caller, DatasetPage, DatasetView};
 use serde_json::{Value, json, to_value};
 
 /// Fields that the catalogue sets itself.
-const OWN_FIELDS: [&str; 14] = [
+const OWN_FIELDS: [&str; 19] = [
     "id",
     "name",
     "imsOrg",
@@ -22,6 +22,11 @@ const OWN_FIELDS: [&str; 14] = [
     "state",
     "files",
     "location",
+    "viewId",
+    "lastBatchId",
+    "lastBatchStatus",
+    "lastSuccessfulBatch",
+    "lastFailedBatch",
 ];
 
 /// The tag that names the dataset as a table.
@@ -76,6 +81,8 @@ pub(crate) fn configs(caller: &Caller, page: DatasetPage) -> ConfigsPage {
 
 fn dataset(caller: &Caller, view: DatasetView) -> CatalogDataset {
     let entity = view.dataset;
+    let last = view.last_batches;
+    let any = last.any;
     let extra = extra(&entity.body.name, entity.body.extra);
     CatalogDataset {
         id: None,
@@ -92,6 +99,11 @@ fn dataset(caller: &Caller, view: DatasetView) -> CatalogDataset {
         state: "DRAFT".to_owned(),
         files: format!("@/dataSetFiles?dataSetId={}", entity.id),
         location: view.location,
+        view_id: entity.id,
+        last_batch_id: any.as_ref().map(|(id, _)| id.0.clone()),
+        last_batch_status: any.map(|(_, state)| state.name().to_owned()),
+        last_successful_batch: last.successful.map(|id| id.0),
+        last_failed_batch: last.failed.map(|id| id.0),
         extra,
     }
 }

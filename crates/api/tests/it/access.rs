@@ -75,7 +75,8 @@ async fn a_caller_without_the_permission_gets_403_from_every_operation() {
                 .await;
             let refused = answer.status == 403;
             assert_eq!(refused, !allowed, "{role:?} {operation:?}: {}", answer.text);
-            if refused {
+            // An answer to HEAD has no body.
+            if refused && operation.method != "HEAD" {
                 let problem = &answer.body["report"]["additionalContext"];
                 assert_eq!(problem["code"], "PERMISSION_MISSING");
                 assert!(answer.text.contains("2118-403"));

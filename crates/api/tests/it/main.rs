@@ -9,6 +9,7 @@
 
 mod access;
 mod again;
+mod batches;
 mod bodies;
 mod catalog;
 mod connections;

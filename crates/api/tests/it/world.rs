@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Request};
 use offtake_api::{ApiSettings, router};
+use offtake_lake::{Lakes, LocalIntake, UploadFolder};
 use offtake_model::resource::TableFormat;
 use offtake_model::{
     ClientId, DestinationKind, ErrorCode, Fault, Millis, OrgId, Position, ResourceKind, Role,
@@ -47,6 +48,7 @@ const ALL_KINDS: [ResourceKind; 5] = [
 
 pub(crate) struct World {
     pub(crate) router: Router,
+    pub(crate) service: Arc<Service>,
     pub(crate) store: Store,
     pub(crate) clock: Arc<SteppedClock>,
     pub(crate) first: FirstClient,
@@ -95,11 +97,18 @@ impl World {
             .unwrap();
         let secrets = KeyFileSecrets::open(dir.path()).unwrap();
         let shared = Arc::new(store.clone());
+        let uploads = UploadFolder::new(dir.path().join("uploads"));
+        let lake = Lakes::new(vec![LocalIntake::root(dir.path().join("managed"))]).unwrap();
+        std::fs::create_dir(dir.path().join("managed")).unwrap();
         let service = Service::new(Deps {
             resources: Arc::<Store>::clone(&shared),
             identity: Arc::<Store>::clone(&shared),
             runs: Arc::<Store>::clone(&shared),
-            queue: shared,
+            queue: Arc::<Store>::clone(&shared),
+            batches: shared,
+            uploads: Arc::new(uploads.clone()),
+            intake: Arc::new(LocalIntake::new(dir.path().join("managed"), &lake, uploads)),
+            sources: Arc::new(lake),
             token_key: secrets.derive("tokens"),
             secrets: Arc::new(secrets),
             catalog: Arc::new(OneTable),
@@ -109,12 +118,15 @@ impl World {
             clock: Arc::<SteppedClock>::clone(&clock),
             ids: Arc::new(CountedIds(AtomicU64::new(0))),
             nudge: Arc::new(|| ()),
+            nudge_promoter: Arc::new(|| ()),
         });
         let first = service.bootstrap().await.unwrap().unwrap();
         assert!(service.bootstrap().await.unwrap().is_none());
-        let router = router(Arc::new(service), &ApiSettings::default());
+        let service = Arc::new(service);
+        let router = router(Arc::clone(&service), &ApiSettings::default());
         let mut world = Self {
             router,
+            service,
             store,
             clock,
             first,

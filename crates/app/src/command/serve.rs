@@ -74,6 +74,7 @@ pub(crate) struct Running {
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
     deliveries: JoinHandle<()>,
+    promotions: JoinHandle<()>,
     store: offtake_store::Store,
 }
 
@@ -97,6 +98,8 @@ impl Running {
         ));
         let (looping, until) = (wired.deliveries, stop.clone());
         let deliveries = tokio::spawn(async move { looping.run(until).await });
+        let (promoter, until) = (wired.promoter, stop.clone());
+        let promotions = tokio::spawn(async move { promoter.run(until).await });
         Ok(Self {
             url,
             first_client: wired.first_client,
@@ -104,6 +107,7 @@ impl Running {
             stop,
             server,
             deliveries,
+            promotions,
             store: wired.store,
         })
     }
@@ -112,12 +116,16 @@ impl Running {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         let both = async {
-            let (server, deliveries) = tokio::join!(self.server, self.deliveries);
+            let (server, deliveries, promotions) =
+                tokio::join!(self.server, self.deliveries, self.promotions);
             if let Ok(Err(error)) = server {
                 warn!(%error, "the HTTP server ended with an error");
             }
             if let Err(error) = deliveries {
                 warn!(%error, "the delivery loop ended with an error");
+            }
+            if let Err(error) = promotions {
+                warn!(%error, "the promotion loop ended with an error");
             }
         };
         if tokio::time::timeout(DRAIN, both).await.is_err() {

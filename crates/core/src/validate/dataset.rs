@@ -14,8 +14,8 @@ const LOCATION_CHARS_MAX: usize = 4_096;
 pub struct DatasetDraft {
     /// Name.
     pub name: String,
-    /// Where the table lies, as given.
-    pub location: String,
+    /// Where the table lies, as given; none for a managed dataset.
+    pub location: Option<String>,
     /// Every other field as given.
     pub extra: Object,
 }
@@ -24,13 +24,13 @@ pub struct DatasetDraft {
 pub fn dataset(body: &Value) -> Result<DatasetDraft, Fault> {
     let body = Body::open(body)?;
     let name = body.name()?;
-    let location = body.text("location")?.unwrap_or_default();
-    if location.trim().is_empty() {
+    let location = body.text("location")?;
+    if location.is_some_and(|location| location.trim().is_empty()) {
         return Err(invalid(
-            "`location` is required: where the table lies, such as lake://default/sales/orders",
+            "`location` must say where the table lies, such as lake://default/sales/orders; leave it out for a dataset that batches are sent to",
         ));
     }
-    if location.chars().count() > LOCATION_CHARS_MAX {
+    if location.is_some_and(|location| location.chars().count() > LOCATION_CHARS_MAX) {
         return Err(invalid(format!(
             "`location` must be at most {LOCATION_CHARS_MAX} characters"
         )));
@@ -41,7 +41,7 @@ pub fn dataset(body: &Value) -> Result<DatasetDraft, Fault> {
         .filter(|(key, _)| !matches!(key.as_str(), "name" | "location"));
     Ok(DatasetDraft {
         name,
-        location: location.to_owned(),
+        location: location.map(str::to_owned),
         extra: extra
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),

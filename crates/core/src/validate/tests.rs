@@ -665,22 +665,23 @@ fn a_flow_spec_fits_its_own_destination_only() {
 }
 
 #[test]
-fn a_dataset_needs_a_name_and_a_place() {
+fn a_dataset_needs_a_name_and_is_managed_without_a_place() {
     let draft = dataset(
         &json!({"name": "Orders", "location": "lake://default/orders", "tags": {"a": ["b"]}}),
     )
     .unwrap();
     assert_eq!(
         (
-            draft.location.as_str(),
+            draft.location.as_deref(),
             draft.extra["tags"]["a"][0].as_str()
         ),
-        ("lake://default/orders", Some("b"))
+        (Some("lake://default/orders"), Some("b"))
     );
+    assert_eq!(dataset(&json!({"name": "Orders"})).unwrap().location, None);
     refused(
-        dataset(&json!({"name": "Orders"})),
+        dataset(&json!({"name": "Orders", "location": " "})),
         ErrorCode::FieldInvalid,
-        "`location` is required",
+        "`location` must say",
     );
     refused(
         dataset(&json!({"location": "x"})),

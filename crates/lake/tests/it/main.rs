@@ -12,6 +12,7 @@ mod changes;
 mod craft;
 mod folders;
 mod hostile;
+mod intake;
 mod masks;
 mod scale;
 mod snapshot;
