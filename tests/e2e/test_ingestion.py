@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import threading
+import time
+from pathlib import Path
 
+import aepp
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+from aepp import configs
+from aepp.catalog import Catalog
+from aepp.dataaccess import DataAccess
+from aepp.ingestion import DataIngestion
 
 from ingest import (
     EXPORT,
@@ -23,7 +34,7 @@ from ingest import (
     send,
     wait,
 )
-from offtake import CATALOG, Offtake
+from offtake import CATALOG, Offtake, until
 from oracle import manifests, relation
 
 ORDERS = [
@@ -215,3 +226,165 @@ def test_only_managed_datasets_take_batches(service: Offtake, table) -> None:
     assert wrong.status == 400
     listed = service.call("GET", f"{CATALOG}/batches?dataSet={managed}&status=loading").body
     assert list(listed) == [batch]
+
+
+# A client that others wrote, unmodified.
+
+
+def point(service: Offtake) -> None:
+    known = service.credentials()
+    configs.configure(org_id=known["org"], client_id=known["clientId"], secret=known["clientSecret"],
+                      sandbox=known["sandbox"], scopes="openid", retry=0)
+    aepp.config.endpoints["global"] = service.url
+    aepp.config.config_object["oauthTokenEndpointV2"] = f"{service.url}/ims/token/v3"
+
+
+def test_the_client_ingests_looks_and_reverts(service: Offtake, tmp_path: Path) -> None:
+    point(service)
+    catalog, ingestion, access = Catalog(), DataIngestion(), DataAccess()
+    (made,) = catalog.createDataSet({"name": "orders"})
+    dataset = made.removeprefix("@/dataSets/")
+    batch = ingestion.createBatch(dataset, format="json")["id"]
+    ingestion.uploadSmallFile(batch, dataset, filePath="orders.json", data=[{"id": 1}, {"id": 2}])
+    ingestion.uploadSmallFileFinish(batch)
+    wait(service, batch)
+    assert catalog.getDataSet(dataset)[dataset]["lastBatchId"] == batch
+    assert [*catalog.getBatches()] == [batch]
+    (file,) = access.getBatchFiles(batch)
+    assert (file["dataSetFileId"], file["records"]) == (f"{batch}-1", "2")
+    assert preview(service, dataset) == [{"id": 1}, {"id": 2}]
+    ingestion.uploadSmallFileFinish(batch, action="REVERT")
+    assert batch_of(service, batch)["status"] == "inactive"
+
+
+def test_the_clients_paging_of_datasets_ends(service: Offtake) -> None:
+    point(service)
+    for number in range(5):
+        new_dataset(service, f"orders {number}")
+    # It skips the first one, as it does everywhere, and stops at an empty page.
+    assert len(Catalog().getDataSets(limit=2)) >= 4
+
+
+# Large inputs.
+
+GIGABYTE = 1_000_000_000
+PART = 256 * 1024 * 1024
+
+
+def grow(path: Path, size: int, row) -> int:
+    """Writes rows until the file is that large; gives their number."""
+    dice = random.Random(1)
+    number = written = 0
+    with path.open("w") as file:
+        while written < size:
+            text = "".join(row(number + at, dice) for at in range(10_000))
+            written += file.write(text)
+            number += 10_000
+    return number
+
+
+class Watch(threading.Thread):
+    """Notes the largest resident memory of a service and what it started, over all its starts."""
+
+    def __init__(self, service: Offtake) -> None:
+        super().__init__(daemon=True)
+        self.service, self.peak, self.over = service, 0, False
+
+    def run(self) -> None:
+        while not self.over:
+            process = self.service.process
+            try:
+                text = Path(f"/proc/{process.pid}/status").read_text()
+                self.peak = max(self.peak, int(text.split("VmHWM:")[1].split()[0]) // 1024)
+            except (OSError, IndexError):
+                pass
+            time.sleep(0.1)
+
+
+def patient(service: Offtake, path: str, data: bytes, at: int, total: int) -> bool:
+    """Sends a part; false when the service was killed over it."""
+    try:
+        span = f"bytes {at}-{at + len(data) - 1}/{total}"
+        return send(service, "PATCH", path, data, **{"Content-Range": span}).status == 200
+    except OSError:
+        return False
+
+
+def upload_with_a_kill(service: Offtake, path: str, file: Path, kill_at: int) -> None:
+    """Sends a file in parts; while part `kill_at` is under way the service is killed and started again."""
+    total = file.stat().st_size
+    assert service.call("POST", f"{path}?action=INITIALIZE").status == 201
+    killed = False
+    with file.open("rb") as source:
+        while True:
+            header = service.call("HEAD", path).headers.get("range", "bytes=0--1")
+            at = int(header.removeprefix("bytes=0-")) + 1
+            if at == total:
+                break
+            source.seek(at)
+            data = source.read(PART)
+            if at // PART == kill_at and not killed:
+                killed = True
+                killer = threading.Timer(0.15, service.kill)
+                killer.start()
+                patient(service, path, data, at, total)
+                killer.join()
+                service.start()
+            else:
+                assert patient(service, path, data, at, total)
+    assert service.call("POST", f"{path}?action=COMPLETE").body["sizeInBytes"] == total
+
+
+def test_a_gigabyte_each_of_json_and_csv_is_taken_with_two_kills(service: Offtake, deep: bool, tmp_path: Path) -> None:
+    if not deep:
+        pytest.skip("only with --deep")
+    json_file, csv_file = tmp_path / "a.json", tmp_path / "b.csv"
+    json_rows = grow(json_file, GIGABYTE, lambda n, dice: (
+        f'{{"id":{n},"name":"row {n} é","score":{dice.random()!r},"ok":{"true" if n % 3 else "null"},'
+        f'"tags":["a","{n % 7}"],"who":{{"city":"Köln","zip":{n % 99999}}}}}\n'))
+    with csv_file.open("w") as file:
+        file.write("id,name,score,ok\n")
+    body = tmp_path / "body.csv"
+    csv_rows = grow(body, GIGABYTE, lambda n, dice: (
+        f'{json_rows + n},"row ""{n}"", é and some more text to make the row longer",{dice.random()!r},{"true" if n % 3 else ""}\n'))
+    with csv_file.open("ab") as file, body.open("rb") as rest:
+        while chunk := rest.read(1 << 24):
+            file.write(chunk)
+    body.unlink()
+
+    watch = Watch(service)
+    watch.start()
+    dataset = new_dataset(service)
+    began = time.monotonic()
+    took = {}
+    for name, file, kill_at in (("json", json_file, 1), ("csv", csv_file, 2)):
+        batch = new_batch(service, dataset, {"format": name})
+        upload_with_a_kill(service, file_path(batch, dataset, file.name), file, kill_at)
+        assert act(service, batch, "COMPLETE").status == 200
+        if name == "csv":
+            # Once more, in the middle of the promotion.
+            for _ in until(60):
+                if batch_of(service, batch)["status"] == "staging":
+                    break
+            time.sleep(3)
+            service.kill()
+            service.start()
+        wait(service, batch, timeout=600)
+        took[name] = round(time.monotonic() - began)
+    watch.over = True
+    files = list((service.data_dir / "managed").rglob("*.parquet"))
+    assert not list((service.data_dir / "uploads").glob("*/*/*"))
+
+    def digest(source: str, columns: str) -> tuple:
+        return duckdb.sql(f"SELECT count(*), sum(hash({columns})::HUGEINT), min(id), max(id) FROM {source}").fetchone()
+
+    where = f"read_parquet({[str(path) for path in files]})"
+    plain = "id, name, score, ok"
+    ours = digest(f"(SELECT * FROM {where} WHERE id < {json_rows})", f"{plain}, tags, who")
+    kinds = "columns={id:'BIGINT',name:'VARCHAR',score:'DOUBLE',ok:'BOOLEAN',tags:'VARCHAR[]',who:'STRUCT(city VARCHAR, zip BIGINT)'}"
+    assert ours == digest(f"read_json('{json_file}', format='newline_delimited', {kinds})", f"{plain}, tags, who")
+    ours = digest(f"(SELECT * FROM {where} WHERE id >= {json_rows})", plain)
+    kinds = "columns={id:'BIGINT',name:'VARCHAR',score:'DOUBLE',ok:'BOOLEAN'}"
+    assert ours == digest(f"read_csv('{csv_file}', header=true, {kinds})", plain)
+    print(f"rows {json_rows} + {csv_rows}, {len(files)} files, seconds {took}, peak memory {watch.peak} MiB")
+    assert watch.peak <= 300

@@ -11,8 +11,8 @@ use super::{quoted, shown};
 /// Most characters of an external id.
 const EXTERNAL_ID_CHARS_MAX: usize = 512;
 
-/// Fields of a create call. The last three are of no consequence here and are taken as they come.
-const KNOWN: [&str; 7] = [
+/// Fields of a create call. The last three are of no consequence here: errors are always reported.
+const KNOWN: [&str; 8] = [
     "datasetId",
     "inputFormat",
     "externalId",
@@ -20,6 +20,7 @@ const KNOWN: [&str; 7] = [
     "tags",
     "name",
     "type",
+    "enableErrorDiagnostics",
 ];
 
 /// A legal batch.

@@ -5,6 +5,7 @@
     reason = "in a test a failure to prepare is a failure"
 )]
 
+mod batches;
 mod bed;
 mod identity;
 mod journal;
