@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod lane;
 mod login;
 mod place;
 mod pool;
@@ -13,5 +14,6 @@ mod target;
 mod trouble;
 mod trust;
 mod upload;
+mod writing;
 
 pub use sinks::{OnAmbiguous, SftpSettings, SftpSinks};

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use offtake_model::{AttemptTag, ErrorCode, Fault, StageHandle, StageToken};
 use offtake_ports::{Discarded, Published, Seen, StagedSink, StagedUpload};
 
+use crate::lane::Lies;
 use crate::place::Place;
 use crate::pool::{Account, Leased};
 use crate::probe;
-use crate::session::Lies;
 use crate::steps::{BEGUN, Steps};
 use crate::trouble::Trouble;
 use crate::upload::SftpUpload;

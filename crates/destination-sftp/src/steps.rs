@@ -14,8 +14,8 @@ use offtake_model::{StageHandle, StageToken};
 use offtake_ports::{Discarded, Published, Seen};
 use uuid::Uuid;
 
+use crate::lane::{Lane, Lies};
 use crate::place::Place;
-use crate::session::{Lane, Lies};
 use crate::sinks::OnAmbiguous;
 use crate::trouble::Trouble;
 

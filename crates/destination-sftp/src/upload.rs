@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -16,11 +16,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use offtake_model::{ErrorCode, Fault, StageHandle, StageToken};
 use offtake_ports::{EndOfStream, StagedUpload};
 
+use crate::lane::Lies;
 use crate::place::Place;
 use crate::pool::Leased;
-use crate::session::{Lane, Lies};
 use crate::sink::perform;
 use crate::trouble::Trouble;
+use crate::writing::{Landed, Writing};
 
 /// Bytes in flight at first, and at most. What is in flight is in memory up to three times on its way out.
 const WINDOW_BYTES: usize = 2 * 1024 * 1024;
@@ -55,22 +56,6 @@ pub(crate) struct SftpUpload {
     written: u64,
     resumes: u32,
     failed: Option<Fault>,
-}
-
-/// One channel with the file open.
-struct Writing {
-    lane: Arc<Lane>,
-    file: Arc<str>,
-    flying_bytes: usize,
-}
-
-/// A write that was answered, or never will be.
-struct Landed {
-    lane: usize,
-    offset: u64,
-    bytes: Bytes,
-    took: Duration,
-    answer: Result<(), Trouble>,
 }
 
 impl SftpUpload {
@@ -140,20 +125,8 @@ impl SftpUpload {
         let Some((number, writing)) = least else {
             return;
         };
-        writing.flying_bytes += bytes.len();
         self.flying_bytes += bytes.len();
-        let (lane, file) = (Arc::clone(&writing.lane), Arc::clone(&writing.file));
-        self.flying.push(Box::pin(async move {
-            let sent = Instant::now();
-            let answer = lane.write(&file, offset, &bytes).await;
-            Landed {
-                lane: number,
-                offset,
-                bytes,
-                took: sent.elapsed(),
-                answer,
-            }
-        }));
+        self.flying.push(writing.write(number, offset, bytes));
     }
 
     async fn land(&mut self, landed: Landed) -> Result<(), Fault> {
@@ -344,16 +317,6 @@ impl SftpUpload {
         self.cut(size - 1);
         self.widen().await;
         self.pump(false).await
-    }
-}
-
-impl Writing {
-    fn new(lane: Arc<Lane>, file: String) -> Self {
-        Self {
-            lane,
-            file: file.into(),
-            flying_bytes: 0,
-        }
     }
 }
 
