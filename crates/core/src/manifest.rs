@@ -162,6 +162,7 @@ fn file(
     Ok(ManifestFile {
         etag: etag.cloned(),
         key: task.key.clone(),
+        passage: winner.file.passage,
         rows: winner.file.rows,
         sha256: winner.file.sha256.clone(),
         size: winner.file.bytes,

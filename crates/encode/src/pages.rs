@@ -16,8 +16,8 @@ mod sound;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use offtake_model::delivery::Passage;
 use offtake_model::{Compression, ErrorCode, Fault, Schema};
-use parquet::basic::Compression as Codec;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, SortingColumn};
 use parquet::file::properties::WriterProperties;
@@ -39,6 +39,7 @@ pub struct PageTranscoder {
     output: SharedOutput,
     recoder: Recoder,
     rows: u64,
+    recompressed: bool,
 }
 
 /// A row group to pass on.
@@ -85,6 +86,7 @@ impl PageTranscoder {
             output,
             recoder: Recoder::new(compression),
             rows: 0,
+            recompressed: false,
         })
     }
 
@@ -103,6 +105,7 @@ impl PageTranscoder {
         let mut writer = self.file.next_row_group().map_err(written)?;
         for (nth, column) in columns.into_iter().enumerate() {
             let chunk = Chunk::read(source, nth, reader).map_err(PassError::Source)?;
+            self.recompressed |= !chunk.stays(&self.recoder);
             let (bytes, close) = chunk.pass(column, &mut self.recoder)?;
             writer.append_column(&bytes, close).map_err(written)?;
             emit_all(&self.output, emit)?;
@@ -110,6 +113,15 @@ impl PageTranscoder {
         writer.close().map_err(written)?;
         self.rows += u64::try_from(group.num_rows()).unwrap_or_default();
         emit_all(&self.output, emit)
+    }
+
+    /// How the row groups passed so far.
+    pub const fn passage(&self) -> Passage {
+        if self.recompressed {
+            Passage::Recompressed
+        } else {
+            Passage::Copied
+        }
     }
 
     /// Completes the file; hands the last bytes to `emit`.
@@ -129,14 +141,6 @@ pub fn sorting_of(metadata: &ParquetMetaData, groups: &[usize]) -> Option<Vec<So
     rest.iter()
         .all(|index| of(*index) == Some(sorting))
         .then(|| sorting.clone())
-}
-
-/// Whether a column chunk of that codec is copied into such a file byte by byte.
-pub fn keeps_codec(codec: Codec, compression: Compression) -> bool {
-    match compression {
-        Compression::None => codec == Codec::UNCOMPRESSED,
-        Compression::Gzip => matches!(codec, Codec::GZIP(_)),
-    }
 }
 
 fn emit_all(output: &SharedOutput, emit: &mut dyn FnMut(Bytes) -> bool) -> Result<(), PassError> {

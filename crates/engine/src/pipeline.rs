@@ -15,6 +15,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use offtake_encode::{Encoded, RowEncoder};
+use offtake_model::delivery::Passage;
 use offtake_model::{ErrorCode, Fault, FileTask};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
@@ -42,6 +43,7 @@ pub(crate) struct Chunk {
 pub(crate) struct Outcome {
     pub(crate) rows_read: u64,
     pub(crate) encoded: Encoded,
+    pub(crate) passage: Passage,
 }
 
 /// Rows on their way to the encoder.
@@ -136,7 +138,11 @@ impl Pipeline {
             Work::Encode { decode, encode } => {
                 let (fetch, decode, encode) = tokio::join!(fetch, decode, encode);
                 match (ended(fetch), ended(decode), ended(encode)) {
-                    (Ok(()), Ok(rows_read), Ok(encoded)) => Ok(Outcome { rows_read, encoded }),
+                    (Ok(()), Ok(rows_read), Ok(encoded)) => Ok(Outcome {
+                        rows_read,
+                        encoded,
+                        passage: Passage::Encoded,
+                    }),
                     (fetch, decode, encode) => {
                         Err(reason([fetch.err(), decode.err(), encode.err()]))
                     }

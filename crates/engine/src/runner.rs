@@ -85,6 +85,7 @@ impl TaskRunner {
             rows,
             bytes,
             sha256,
+            passage: outcome.passage,
         })
     }
 }

@@ -219,6 +219,29 @@ pub struct SealedFile {
     pub bytes: u64,
     /// SHA-256 of the bytes, in hexadecimal.
     pub sha256: String,
+    /// How the rows got here.
+    #[serde(default, skip_serializing_if = "Passage::encoded")]
+    pub passage: Passage,
+}
+
+/// How rows got from source files into a delivered one. It changes none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Passage {
+    /// Decoded and encoded.
+    #[default]
+    Encoded,
+    /// In the source's pages, compressed anew.
+    Recompressed,
+    /// In the source's pages, byte by byte.
+    Copied,
+}
+
+impl Passage {
+    /// Whether they were decoded and encoded.
+    pub const fn encoded(&self) -> bool {
+        matches!(self, Self::Encoded)
+    }
 }
 
 /// The attempt that was recorded for a task. There is one per task; freeze makes the set final.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::change::Position;
+use crate::delivery::Passage;
 use crate::id::{DatasetId, DeliveryId, FlowId, RunId};
 use crate::plan::{OutputEncoding, PlanMode};
 use crate::run::RunKind;
@@ -62,6 +63,9 @@ pub struct ManifestFile {
     pub etag: Option<String>,
     /// Key relative to the root of the bucket, container or zone.
     pub key: String,
+    /// How the rows got there, unless they were decoded and encoded.
+    #[serde(default, skip_serializing_if = "Passage::encoded")]
+    pub passage: Passage,
     /// Rows.
     pub rows: u64,
     /// SHA-256 of the bytes, in hexadecimal.

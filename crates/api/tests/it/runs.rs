@@ -347,6 +347,7 @@ pub(crate) async fn succeed(world: &World) -> Lease {
         rows: 20,
         bytes: 500,
         sha256: "00".repeat(32),
+        passage: offtake_model::delivery::Passage::Encoded,
     };
     let winner = Winner {
         task: 0,

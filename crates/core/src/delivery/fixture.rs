@@ -185,6 +185,7 @@ pub(super) fn winner(task: u32, n: u32) -> Winner {
             rows: 7,
             bytes: 70,
             sha256: String::new(),
+            passage: offtake_model::delivery::Passage::Encoded,
         },
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use offtake_model::delivery::Passage;
 use offtake_model::{
     AttemptId, AttemptTag, ErrorCode, ExportPlan, SealedFile, StageHandle, StageToken, Winner,
 };
@@ -37,6 +38,7 @@ fn winner(plan: &ExportPlan, task: u32) -> Winner {
             rows: 5,
             bytes,
             sha256: "ab".repeat(32),
+            passage: Passage::Encoded,
         },
     }
 }
@@ -46,6 +48,22 @@ fn bytes() -> Vec<u8> {
     let winners = [winner(&plan, 1), winner(&plan, 0)];
     let etags = BTreeMap::from([(1, "\"e1\"".to_owned())]);
     to_bytes(&build(&plan, &winners, &etags, "offtake 0.1.0").unwrap()).unwrap()
+}
+
+#[test]
+fn a_file_whose_rows_were_not_encoded_says_so() {
+    let plan = sample();
+    let mut passed = winner(&plan, 0);
+    passed.file.passage = Passage::Recompressed;
+    let winners = [passed, winner(&plan, 1)];
+    let manifest = build(&plan, &winners, &BTreeMap::new(), "offtake 0.1.0").unwrap();
+    let text = String::from_utf8(to_bytes(&manifest).unwrap()).unwrap();
+    assert_eq!(
+        text.matches(r#","passage":"recompressed","rows":5,"#)
+            .count(),
+        1
+    );
+    assert_eq!(parse(text.as_bytes()).unwrap(), manifest);
 }
 
 #[test]

@@ -133,6 +133,7 @@ impl LineEngine {
             rows: 10,
             bytes: bytes.len() as u64,
             sha256: String::new(),
+            passage: offtake_model::delivery::Passage::Encoded,
         })
     }
 }

@@ -79,13 +79,18 @@ impl<'a> Chunk<'a> {
         })
     }
 
+    /// Whether it stays as it is, byte by byte.
+    pub(super) fn stays(&self, recoder: &Recoder) -> bool {
+        recoder.keeps(self.metadata.compression())
+    }
+
     /// The chunk's bytes in the new file and what is to be said of them.
     pub(super) fn pass(
         self,
         column: ColumnDescPtr,
         recoder: &mut Recoder,
     ) -> Result<(Bytes, ColumnCloseResult), PassError> {
-        if recoder.keeps(self.metadata.compression()) {
+        if self.stays(recoder) {
             return self.copy(column);
         }
         self.recode(column, recoder)
@@ -140,12 +145,12 @@ impl<'a> Chunk<'a> {
         let mut reader = self.pages().map_err(PassError::Source)?;
         let mut writer = SerializedPageWriter::new(out);
         let mut places = Places::default();
-        let mut count = Count::default();
+        let mut found = 0;
         let soundness = Soundness::of(self.metadata.column_descr());
         while let Some(page) = reader.get_next_page().map_err(PassError::Source)? {
             soundness.check(&page).map_err(PassError::Source)?;
             if !page.is_dictionary_page() {
-                count.values += u64::from(page.num_values());
+                found += u64::from(page.num_values());
             }
             let dictionary = page.is_dictionary_page();
             let spec = writer.write_page(recoder.page(page)?).map_err(written)?;
@@ -160,22 +165,21 @@ impl<'a> Chunk<'a> {
             }
         }
         writer.close().map_err(written)?;
-        self.check(&count).map_err(PassError::Source)?;
+        self.check(found).map_err(PassError::Source)?;
         Ok(places)
     }
 
     /// Reads the headers alone.
     fn check_headers(&self) -> Result<(), ParquetError> {
         let mut reader = self.pages()?;
-        let mut count = Count::default();
+        let mut found = 0;
         while let Some(page) = reader.peek_next_page()? {
             if !page.is_dict {
-                let values = page.num_levels.or(page.num_rows).unwrap_or_default();
-                count.values += values as u64;
+                found += page.num_levels.or(page.num_rows).unwrap_or_default() as u64;
             }
             reader.skip_next_page()?;
         }
-        self.check(&count)
+        self.check(found)
     }
 
     fn pages(&self) -> Result<SerializedPageReader<Piece>, ParquetError> {
@@ -183,13 +187,13 @@ impl<'a> Chunk<'a> {
         SerializedPageReader::new(Arc::clone(&self.piece), self.metadata, rows, None)
     }
 
-    fn check(&self, count: &Count) -> Result<(), ParquetError> {
+    fn check(&self, found: u64) -> Result<(), ParquetError> {
         let promised = u64::try_from(self.metadata.num_values())?;
         let flat = self.metadata.column_descr().max_rep_level() == 0;
-        if count.values != promised || (flat && promised != self.rows) {
+        if found != promised || (flat && promised != self.rows) {
             return Err(ParquetError::General(format!(
-                "a column chunk of {} rows promises {promised} values, its pages hold {}",
-                self.rows, count.values
+                "a column chunk of {} rows promises {promised} values, its pages hold {found}",
+                self.rows
             )));
         }
         Ok(())
@@ -235,12 +239,6 @@ impl<'a> Chunk<'a> {
             offset_index,
         })
     }
-}
-
-/// What the pages of a chunk held.
-#[derive(Default)]
-struct Count {
-    values: u64,
 }
 
 impl Places {

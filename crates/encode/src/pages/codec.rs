@@ -38,11 +38,10 @@ impl Recoder {
 
     /// Whether a chunk of that codec may stay as it is.
     pub(super) fn keeps(&self, codec: Codec) -> bool {
-        let compression = match self.gzip {
-            None => Compression::None,
-            Some(_) => Compression::Gzip,
-        };
-        super::keeps_codec(codec, compression)
+        match self.gzip {
+            None => codec == Codec::UNCOMPRESSED,
+            Some(_) => matches!(codec, Codec::GZIP(_)),
+        }
     }
 
     /// The page, compressed; its own bytes come decompressed.

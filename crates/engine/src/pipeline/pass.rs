@@ -103,12 +103,17 @@ pub(super) fn run(
             }
             Some(Work::Complete) => {
                 let mut rows = rows_read - told;
+                let passage = transcoder.passage();
                 let encoded = transcoder.finish(&mut |data| {
                     let rows = std::mem::take(&mut rows);
                     chunks.blocking_send(Chunk { data, rows }).is_ok()
                 });
                 let encoded = encoded.map_err(|error| stop(&file, error, None))?;
-                return Ok(Outcome { rows_read, encoded });
+                return Ok(Outcome {
+                    rows_read,
+                    encoded,
+                    passage,
+                });
             }
             None => return Err(Stop::Neighbour),
         }

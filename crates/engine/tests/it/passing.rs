@@ -11,6 +11,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Fields, Int32Type};
 use bytes::Bytes;
 use offtake_model::change::RowRange;
+use offtake_model::delivery::Passage;
 use offtake_model::{ErrorCode, OutputEncoding};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -176,6 +177,14 @@ async fn deliver(source: &Bytes, rows: &RecordBatch, encoding: OutputEncoding) -
         .await
         .unwrap();
     assert_eq!(sealed.rows, u64::try_from(ROWS).unwrap());
+    let codec = |file: &Bytes| footer(file).row_group(0).column(0).compression();
+    let same = std::mem::discriminant(&codec(source)) == std::mem::discriminant(&codec(&file));
+    let expected = if same {
+        Passage::Copied
+    } else {
+        Passage::Recompressed
+    };
+    assert_eq!(sealed.passage, expected);
     file
 }
 
@@ -321,10 +330,11 @@ async fn a_file_of_other_columns_is_decoded() {
     let slice = bench.lake.put("a.parquet", source);
     let mut schema = schema_of(&rows);
     schema.fields.retain(|field| field.name != "map");
-    let (_, file) = bench
+    let (sealed, file) = bench
         .run(task(schema, vec![slice], PARQUET_GZ))
         .await
         .unwrap();
+    assert_eq!(sealed.passage, Passage::Encoded);
     assert_eq!(footer(&file).num_row_groups(), 1);
     assert_eq!(rows_of(file).num_columns(), rows.num_columns() - 1);
 }

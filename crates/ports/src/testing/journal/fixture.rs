@@ -242,6 +242,7 @@ pub fn winner(delivery: DeliveryId, task: u32, attempt: AttemptId) -> Winner {
             rows: 7,
             bytes: 70,
             sha256: "ab".to_owned(),
+            passage: offtake_model::delivery::Passage::Encoded,
         },
     }
 }
