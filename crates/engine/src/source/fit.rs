@@ -1,13 +1,16 @@
 //! The way from a file's column to the planned one, decided once per file.
 //!
 //! Columns are matched by field id, then by physical name, then by name; members of structs alike. What the file
-//! lacks is null. Values are only ever widened: a file whose type cannot hold the planned values is refused.
+//! lacks is null. Types are only ever widened, save that small integers may lie in a file as plain 32-bit ones: one that
+//! does not fit its column ends the task.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field as ArrowField, FieldRef, Fields};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, ListArray, MapArray, StructArray, new_null_array,
+};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Field as ArrowField, FieldRef, Fields, Int64Type, TimeUnit};
 use arrow::error::ArrowError;
 use offtake_model::{DataType as Planned, Field};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
@@ -19,6 +22,8 @@ pub(crate) enum Fit {
     Same,
     /// It is converted to that type.
     Cast(DataType),
+    /// Its instants are cut to a coarser unit of that many ticks, towards the past: before 1970, too.
+    Floor(i64, DataType),
     /// It has a type without values, and becomes nulls of that type.
     Null(DataType),
     /// Its members are picked one by one.
@@ -100,6 +105,10 @@ impl Fit {
                 Err(format!("it is {found} in the file, {target} in the table"))
             }
             _ if found == target => Ok(Self::Same),
+            _ if coarser(found, target).is_some() => Ok(Self::Floor(
+                coarser(found, target).unwrap_or(1),
+                target.clone(),
+            )),
             _ if widens(found, target) => Ok(Self::Cast(target.clone())),
             _ => Err(format!("it is {found} in the file, {target} in the table")),
         }
@@ -115,6 +124,12 @@ impl Fit {
                     ..CastOptions::default()
                 };
                 cast_with_options(column, target, &strict)
+            }
+            Self::Floor(ticks, target) => {
+                let found = cast(column, &DataType::Int64)?;
+                let found = found.as_primitive::<Int64Type>();
+                let floored: Int64Array = found.unary(|instant| instant.div_euclid(*ticks));
+                cast(&floored, target)
             }
             Self::Null(target) => Ok(new_null_array(target, column.len())),
             Self::Struct(members, fields) => {
@@ -190,6 +205,19 @@ fn entries(map: &ArrowField) -> Result<[&FieldRef; 2], String> {
     Err("it is a map without keys and values".to_owned())
 }
 
+/// Ticks of the found unit in one of the target's, when the target tells less apart.
+const fn coarser(found: &DataType, target: &DataType) -> Option<i64> {
+    let (DataType::Timestamp(found, _), DataType::Timestamp(target, _)) = (found, target) else {
+        return None;
+    };
+    match (found, target) {
+        (TimeUnit::Nanosecond, TimeUnit::Microsecond)
+        | (TimeUnit::Microsecond, TimeUnit::Millisecond) => Some(1_000),
+        (TimeUnit::Nanosecond, TimeUnit::Millisecond) => Some(1_000_000),
+        _ => None,
+    }
+}
+
 /// Whether every value of one type has its like in the other.
 /// What only the values can tell, such as text in bytes, is checked as they are converted.
 fn widens(found: &DataType, target: &DataType) -> bool {
@@ -208,9 +236,12 @@ fn widens(found: &DataType, target: &DataType) -> bool {
             target,
             T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Decimal128(_, _)
         ),
-        T::Int32 | T::UInt32 => {
-            matches!(target, T::Int64 | T::Float64 | T::Decimal128(_, _))
-        }
+        // Some writers leave out that a 32-bit column holds smaller integers; each value is checked.
+        T::Int32 => matches!(
+            target,
+            T::Int8 | T::Int16 | T::Int64 | T::Float64 | T::Decimal128(_, _)
+        ),
+        T::UInt32 => matches!(target, T::Int64 | T::Float64 | T::Decimal128(_, _)),
         T::Int64 | T::UInt64 => matches!(target, T::Decimal128(_, _)),
         T::Float16 => matches!(target, T::Float32 | T::Float64),
         T::Float32 => matches!(target, T::Float64),
@@ -228,7 +259,9 @@ fn widens(found: &DataType, target: &DataType) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int32Array, Int64Array, StringArray};
+    use arrow::array::{
+        Int32Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    };
     use offtake_model::schema::TimestampUnit;
 
     use super::*;
@@ -245,8 +278,7 @@ mod tests {
             unit: TimestampUnit::Microsecond,
             utc: true,
         };
-        let target =
-            DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+        let target = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         assert!(fit(&DataType::Utf8, &utc, &target).is_err());
     }
 
@@ -310,5 +342,30 @@ mod tests {
         planned.field_id = None;
         planned.physical_name = Some("b".to_owned());
         assert_eq!(find(&planned, &columns), Some(1));
+    }
+
+    #[test]
+    fn instants_before_1970_are_cut_towards_the_past() {
+        let planned = Planned::Timestamp {
+            unit: TimestampUnit::Microsecond,
+            utc: true,
+        };
+        let target = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let found: ArrayRef = Arc::new(
+            TimestampNanosecondArray::from(vec![Some(-1), Some(-1_000), None, Some(1_999)])
+                .with_timezone("UTC"),
+        );
+        let fit = Fit::new(found.data_type(), &planned, &target).unwrap();
+        let expected = TimestampMicrosecondArray::from(vec![Some(-1), Some(-1), None, Some(1)])
+            .with_timezone("UTC");
+        assert_eq!(fit.apply(&found).unwrap().as_ref(), &expected as &dyn Array);
+    }
+
+    #[test]
+    fn small_integers_may_lie_in_a_plain_column_if_they_fit() {
+        let fit = Fit::new(&DataType::Int32, &Planned::Int8, &DataType::Int8).unwrap();
+        let of = |number| -> ArrayRef { Arc::new(Int32Array::from(vec![number])) };
+        assert!(fit.apply(&of(-128)).is_ok());
+        assert!(fit.apply(&of(128)).is_err());
     }
 }
