@@ -98,19 +98,17 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let sinks = sinks_with(Patience::default())?;
 
     store.void_leases().await.map_err(told)?;
-    let deliveries = DeliveryService::new(
-        offtake_delivery::Deps {
-            queue: Arc::new(store.clone()),
-            journal: Arc::new(store.clone()),
-            resources: Arc::new(store.clone()),
-            lake: Arc::new(lake.clone()),
-            sinks: Arc::<SinkRouter>::clone(&sinks),
-            engine: engine(place, config, &lake, &sinks)?,
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-        },
-        settings(config),
-    );
+    let deps = offtake_delivery::Deps {
+        queue: Arc::new(store.clone()),
+        journal: Arc::new(store.clone()),
+        resources: Arc::new(store.clone()),
+        lake: Arc::new(lake.clone()),
+        sinks: Arc::<SinkRouter>::clone(&sinks),
+        engine: engine(place, config, &lake, &sinks)?,
+        clock: Arc::clone(&clock),
+        ids: Arc::clone(&ids),
+    };
+    let deliveries = DeliveryService::new(deps, settings(config));
     let uploads = UploadFolder::new(std::path::absolute(place.data_dir.join("uploads"))?);
     let promotions = Promotions::default();
     let (nudged, woken) = (deliveries.clone(), promotions.clone());
@@ -137,19 +135,22 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let first_client = first_client(&service).await?;
     let landing_zone = zone.folder(&first_tenant(&store).await?);
     let service = Arc::new(service);
-    let settings = offtake_api::ApiSettings {
-        metrics: Some(crate::metrics::install()?),
-        ..offtake_api::ApiSettings::default()
-    };
-    let router = offtake_api::router(Arc::clone(&service), &settings);
     Ok(Wired {
-        router,
+        router: router(&service)?,
         deliveries,
         promoter: Promoter::new(service, promotions),
         landing_zone,
         first_client,
         store,
     })
+}
+
+fn router(service: &Arc<Service>) -> Result<Router> {
+    let settings = offtake_api::ApiSettings {
+        metrics: Some(crate::metrics::install()?),
+        ..offtake_api::ApiSettings::default()
+    };
+    Ok(offtake_api::router(Arc::clone(service), &settings))
 }
 
 /// Where managed datasets lie.

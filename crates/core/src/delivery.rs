@@ -6,6 +6,8 @@
 //! record is read again, so the machine acts on what the journal says and not on what it remembers.
 //!
 //! The one law: only files that were frozen are published, and only published files reach a manifest.
+//!
+//! budget: the machine's words, its state and its one entry stand together; what it decides is in the modules below.
 
 mod aborting;
 mod executing;

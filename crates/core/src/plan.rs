@@ -5,6 +5,7 @@
 //!
 //! The one law: the tasks of a plan hold every row of its slices exactly once.
 
+mod replay;
 mod tasks;
 mod unseen;
 
@@ -20,6 +21,7 @@ use offtake_model::{
 use crate::naming::{self, FolderTemplate, TemplateValues};
 use crate::{canonical, specs};
 
+pub use replay::plan_replay;
 pub use tasks::{PACK_ABOVE, TASKS_MAX};
 pub use unseen::{Look, unseen};
 
@@ -265,36 +267,6 @@ const fn source_bytes(written: u64, encoding: OutputEncoding) -> u64 {
         (FileType::Parquet, Compression::None) | (FileType::Json, Compression::Gzip) => written / 2,
         (FileType::Json, Compression::None) => written / 8,
     }
-}
-
-/// Makes the plan of a replay: the same slices in the same files of the same folder, under names of its own.
-///
-/// The lake isn't asked again, so the range is the past one whatever became of the table since; a source file that
-/// is gone ends the delivery.
-pub fn plan_replay(subject: &Subject<'_>, past: ExportPlan) -> Result<ExportPlan, Fault> {
-    let run = subject.run;
-    let path = naming::normalise_path(&run.spec.path)?;
-    let (_, separate) = folder(subject, &path)?;
-    let manifest_key = naming::manifest_key(&path, run.flow, subject.dataset, subject.delivery);
-    let file_manifest_key = file_manifest_key(subject, &past.folder, separate)?;
-    let groups = past.tasks.into_iter().map(|task| task.slices).collect();
-    let tasks = file_tasks(
-        subject.delivery,
-        &run.spec,
-        &past.folder,
-        &past.schema,
-        groups,
-    )?;
-    Ok(ExportPlan {
-        delivery: subject.delivery,
-        run: run.id,
-        kind: run.kind,
-        spec: run.spec.clone(),
-        tasks,
-        manifest_key,
-        file_manifest_key,
-        ..past
-    })
 }
 
 /// SHA-256 of the schema's canonical JSON, in hexadecimal.

@@ -5,6 +5,8 @@
 //! Tables that others write are not touched.
 //!
 //! The one law: a batch's commit carries the batch's id, and is made once.
+//!
+//! budget: the whole way of a batch, from its parts to its commit, is read as one; each step is a module below.
 
 mod csv;
 mod json;

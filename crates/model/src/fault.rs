@@ -1,6 +1,8 @@
 //! Failures as the outside sees them: one code each, with its status, documented number, retry rule and advice.
 //!
 //! Every code has a page of its own name in `docs/errors/`; a test holds the two lists together.
+//!
+//! budget: one row for each code.
 
 use std::fmt;
 

@@ -2,6 +2,8 @@
 //!
 //! An empty value is null. Numbers are written as JSON writes them: `007` is text, so that nothing of it is lost.
 //! The one law: what the first look accepted, the second reads.
+//!
+//! budget: the two looks at a file must agree, and are read side by side.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};

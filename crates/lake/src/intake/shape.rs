@@ -4,6 +4,8 @@
 //! may become a double while it is new; anything else that doesn't fit is a conflict of that row.
 //!
 //! The one law: the same rows in the same order give the same columns, whatever the rows that were refused.
+//!
+//! budget: one rule for each pair of kinds, and the rules only make sense together.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

@@ -4,6 +4,8 @@
 //! be told from the names alone, so nothing has to be remembered across a crash.
 //!
 //! The one law: a part that has its name is whole and durable.
+//!
+//! budget: the names on disk and everything that reads or writes them.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};

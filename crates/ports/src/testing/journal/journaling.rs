@@ -1,6 +1,8 @@
 //! Attempts, winners, the cursor and what is left behind.
 //!
 //! The one law: a task has one winner, and a cursor moves once per delivery.
+//!
+//! budget: one suite, read as one list of behaviours.
 
 use offtake_model::delivery::AbortThen;
 use offtake_model::{
