@@ -90,6 +90,8 @@ pub(crate) enum Trouble {
     Many,
     /// It does not answer.
     Unreachable(String),
+    /// It may not be spoken to, or is not who it says.
+    Refused(Box<Fault>),
 }
 
 impl Trouble {
@@ -121,6 +123,10 @@ impl Trouble {
                 format!("{what} may not be read"),
                 cause,
             ),
+            Self::Refused(fault) => Fault {
+                message: format!("{what} could not be read: {}", fault.message),
+                ..*fault
+            },
             Self::Unreachable(cause) => caused(
                 ErrorCode::SourceUnreachable,
                 format!("{what} could not be read"),

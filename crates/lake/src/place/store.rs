@@ -19,6 +19,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use offtake_model::{ErrorCode, Fault};
 use offtake_ports::RangeReader;
+use offtake_storage::fault_behind;
 use tokio::runtime::Handle;
 
 use super::kernel_store::RemoteStore;
@@ -195,8 +196,21 @@ impl From<Error> for Trouble {
         ) {
             return Self::Denied(chain(&error));
         }
-        Self::Unreachable(chain(&error))
+        match refusal(&error) {
+            Some(fault) => Self::Refused(Box::new(fault.clone())),
+            None => Self::Unreachable(chain(&error)),
+        }
     }
+}
+
+/// Why the place may not be spoken to, when that is what stopped us. Asking again would not help.
+fn refusal(error: &Error) -> Option<&Fault> {
+    fault_behind(error).filter(|fault| {
+        matches!(
+            fault.code,
+            ErrorCode::NetworkRefused | ErrorCode::TlsNotTrusted
+        )
+    })
 }
 
 /// Tries the request again while it fails in passing.
@@ -207,7 +221,7 @@ where
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match request().await {
-            Err(Error::Generic { .. }) => {
+            Err(ref error @ Error::Generic { .. }) if refusal(error).is_none() => {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
