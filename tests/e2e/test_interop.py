@@ -28,9 +28,9 @@ ODD_TEXTS += ["\\", "+", "&", "{b}", "[c]", "~", "*", "|", " lead", "trail ", "n
 class Exports:
     """One dataset with a flow for each format."""
 
-    def __init__(self, service: Offtake, name: str, **params: Any) -> None:
+    def __init__(self, service: Offtake, name: str, location: str | None = None, **params: Any) -> None:
         self.service = service
-        dataset = service.add_dataset(name, f"lake://default/{name}")
+        dataset = service.add_dataset(name, location or f"lake://default/{name}")
         self.flows = [service.make_flow(dataset, kind, packed, f"{kind}-{packed}", **params) for kind, packed in FORMATS]
 
     def deliver(self, expected: pa.Table, mode: str) -> None:
