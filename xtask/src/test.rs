@@ -173,8 +173,9 @@ fn tests(passed: bool, mut tally: Tally) -> Outcome {
 
 /// Reads the counts off a runner's summary: nextest's, libtest's (one per binary) or pytest's.
 fn counted(line: &str) -> Tally {
+    // Nextest shows a failed test's own output indented, which has a summary of that one test.
     let summary =
-        line.contains("tests run:") || line.contains("test result:") || ends_in_seconds(line);
+        line.contains("tests run:") || line.starts_with("test result:") || ends_in_seconds(line);
     if !summary {
         return Tally::default();
     }
@@ -243,6 +244,11 @@ mod tests {
     #[test]
     fn other_talk_is_not_counted() {
         check("test a_login_that_failed ... ok", 0, 0);
+        check(
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored",
+            0,
+            0,
+        );
         check("checked that 3 failed logins are counted", 0, 0);
     }
 }
