@@ -9,12 +9,15 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 from bed import ROOT, Missing, environment, folder
 
 HERE = Path(__file__).resolve().parent
 NODE = ROOT / ".testbed" / "node"
+# Servers start side by side, and two calls of apt-get lock each other out of the package lists.
+INSTALLING = threading.Lock()
 PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
@@ -34,7 +37,7 @@ def need_programs(programs: list[str], packages: list[str]) -> None:
         raise Missing("not installed, and there is no apt-get here: it is had from Debian 12")
     forbid_daemons()
     log = folder("log") / "apt.log"
-    with log.open("ab") as out:
+    with INSTALLING, log.open("ab") as out:
         for step in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
             call = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *step]
             told = environment(DEBIAN_FRONTEND="noninteractive")
