@@ -9,6 +9,7 @@
 )]
 
 mod changes;
+mod checkpoints;
 mod craft;
 mod folders;
 mod hostile;
