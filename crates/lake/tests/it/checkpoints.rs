@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -104,7 +105,7 @@ fn taken(table: &Path) -> RecordBatch {
     checkpoint(table);
     let file = table.join(format!("_delta_log/{LATEST:020}.checkpoint.parquet"));
     let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&file).unwrap()).unwrap();
-    let schema = reader.schema().clone();
+    let schema = Arc::clone(reader.schema());
     let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
     fs::remove_file(file).unwrap();
     fs::remove_file(table.join("_delta_log/_last_checkpoint")).unwrap();
