@@ -132,6 +132,9 @@ def test_no_secret_field_shows_anywhere(make: Callable[..., Offtake], bucket: Bu
             break
     for path in ("connections", "targetConnections", "sourceConnections", "flows", "runs"):
         assert call("GET", f"{path}?limit=100").status == 200
+    log = service.call("GET", "/offtake/v1/audit?limit=100&collection=connections")
+    assert len(log.body["items"]) >= 2 * len(SECRETS), log.text
+    said.append(log.text)
     metrics = service.raw("GET", "/metrics", None, {})
     assert metrics.status == 200
     assert service.terminate() == 0

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod adhoc;
+pub mod audit;
 pub mod batch;
 pub mod catalog;
 pub mod entity;

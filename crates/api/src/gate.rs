@@ -3,11 +3,12 @@
 //!
 //! The one law: the checks of the contract (2.2) come before a handler sees anything.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Extension;
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
@@ -35,7 +36,15 @@ const HEALTH: &str = "/health/";
 pub(crate) struct Gate {
     pub(crate) service: Arc<Service>,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) trusted: TrustProxy,
 }
+
+/// Says whether an address is that of a proxy of the operator's own.
+pub type TrustProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// Where a request came from.
+#[derive(Clone, Copy)]
+struct Origin(IpAddr);
 
 /// The recognised caller of a request.
 pub(crate) struct Who(pub(crate) Caller);
@@ -55,8 +64,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
 }
 
 /// The outermost layer: limits on the way in, rendering on the way out.
-pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    if let Some(address) = origin(&gate, &request) {
+        request.extensions_mut().insert(Origin(address));
+    }
     let method = request.method().clone();
     let response = match admit(&gate, &request) {
         Ok(_slot) => next.run(request).await,
@@ -108,7 +120,18 @@ pub(crate) async fn recognise(
     next: Next,
 ) -> Response {
     let matched = request.extensions().get::<MatchedPath>().cloned();
-    let caller = service.authenticate(&presented(request.headers())).await;
+    let operation = match &matched {
+        Some(matched) => format!("{} {}", request.method(), matched.as_str()),
+        None => request.method().to_string(),
+    };
+    let address = request.extensions().get::<Origin>();
+    let address = address.map(|origin| origin.0.to_string());
+    let presented = Presented {
+        operation: &operation,
+        address: address.as_deref(),
+        ..presented(request.headers())
+    };
+    let caller = service.authenticate(&presented).await;
     let mut response = match caller {
         Ok(caller) => {
             let tenant = tenant_info(&caller);
@@ -201,7 +224,31 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
         org: text("x-gw-ims-org-id"),
         sandbox_name: text("x-sandbox-name"),
         sandbox_id: text("x-sandbox-id"),
+        ..Presented::default()
     }
+}
+
+/// The address that a request came from: the other side's, or what proxies of the operator's own say of theirs.
+fn origin(gate: &Gate, request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    let mut address = peer.0.ip().to_canonical();
+    let hops = request.headers().get_all("x-forwarded-for");
+    let hops: Vec<&str> = hops
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .collect();
+    // Each proxy appends whom it heard; what stands before the first stranger is the stranger's own word.
+    for hop in hops.iter().rev() {
+        if !(gate.trusted)(address) {
+            break;
+        }
+        match hop.trim().parse::<IpAddr>() {
+            Ok(told) => address = told.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    Some(address)
 }
 
 fn too_large(what: &str, bytes: usize, limit: usize) -> Fault {

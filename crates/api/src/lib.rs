@@ -18,6 +18,7 @@ mod wire;
 
 pub use axum::Router;
 
+pub use gate::TrustProxy;
 pub use router::{ApiSettings, RenderMetrics, operations, router, serve};
 pub use table::{Needs, Operation};
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -18,7 +19,7 @@ use tokio::sync::Semaphore;
 use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::gate::{self, Gate};
+use crate::gate::{self, Gate, TrustProxy};
 use crate::problem::Refusal;
 use crate::routes;
 use crate::table::Operation;
@@ -36,6 +37,8 @@ pub struct ApiSettings {
     pub requests_max: usize,
     /// What `/metrics` answers; without it the path does not exist.
     pub metrics: Option<RenderMetrics>,
+    /// Whose `X-Forwarded-For` is believed; nobody's by default.
+    pub trusted: TrustProxy,
 }
 
 impl Default for ApiSettings {
@@ -43,6 +46,7 @@ impl Default for ApiSettings {
         Self {
             requests_max: 256,
             metrics: None,
+            trusted: Arc::new(|_| false),
         }
     }
 }
@@ -52,6 +56,7 @@ pub fn router(service: Arc<Service>, settings: &ApiSettings) -> Router {
     let gate = Gate {
         service: Arc::clone(&service),
         slots: Arc::new(Semaphore::new(settings.requests_max)),
+        trusted: Arc::clone(&settings.trusted),
     };
     let (of_callers, _) = routes::of_callers().into_parts();
     let (of_anybody, _) = routes::of_anybody().into_parts();
@@ -83,7 +88,8 @@ pub async fn serve(
     router: Router,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(until)
         .await
 }

@@ -6,6 +6,7 @@ use http::header::IF_MATCH;
 use crate::table::Routes;
 
 mod access;
+mod audit;
 mod catalog;
 mod connections;
 mod export;
@@ -31,6 +32,7 @@ pub(crate) fn of_callers() -> Routes {
         .merge(import::routes())
         .merge(export::routes())
         .merge(access::routes())
+        .merge(audit::routes())
 }
 
 /// Operations for everybody.
@@ -61,7 +63,7 @@ mod needs {
     pub(super) const MANAGE_DATASETS: Needs = Needs::AnyOf(&[P::ManageDatasets]);
     /// Reading sandboxes.
     pub(super) const VIEW_SANDBOXES: Needs = Needs::AnyOf(&[P::ViewSandboxes]);
-    /// Making sandboxes and clients.
+    /// Making sandboxes and clients, reading the audit log.
     pub(super) const MANAGE_ACCESS: Needs = Needs::AnyOf(&[P::ManageAccess]);
     /// Making organisations.
     pub(super) const MANAGE_SERVER: Needs = Needs::AnyOf(&[P::ManageServer]);

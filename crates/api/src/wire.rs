@@ -7,6 +7,7 @@ use offtake_service::{Caller, ConnectionHead, Entity};
 use serde_json::Value;
 
 pub(crate) mod access;
+pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod connection;
 pub(crate) mod dataset;

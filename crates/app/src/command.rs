@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 pub(crate) mod access;
+pub(crate) mod audit;
 pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod flows;

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use offtake_api::TrustProxy;
 use offtake_destination_sftp::{OnAmbiguous, SftpSettings};
-use offtake_storage::{AwsKeys, NetworkSettings, StsSettings};
+use offtake_storage::{AwsKeys, NetworkSettings, Networks, StsSettings};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
@@ -37,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) worker: WorkerConfig,
     /// The delivery loop.
     pub(crate) delivery: DeliveryConfig,
+    /// How long what is over is kept.
+    pub(crate) retention: RetentionConfig,
 }
 
 /// `[server]`
@@ -45,12 +49,15 @@ pub(crate) struct Config {
 pub(crate) struct ServerConfig {
     /// Address and port to listen on.
     pub(crate) listen: SocketAddr,
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<String>,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -89,6 +96,14 @@ impl Default for NetworkConfig {
             connect_timeout_secs: 10,
             request_timeout_secs: 60,
         }
+    }
+}
+
+impl ServerConfig {
+    /// Whose word about addresses is believed.
+    pub(crate) fn trusted(&self) -> Result<TrustProxy> {
+        let networks = Networks::parse("server.trusted_proxies", &self.trusted_proxies)?;
+        Ok(Arc::new(move |address| networks.contain(address)))
     }
 }
 
@@ -258,6 +273,20 @@ impl Default for DeliveryConfig {
             retry_secs: 30,
             leftover_grace_secs: 720,
         }
+    }
+}
+
+/// `[retention]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RetentionConfig {
+    /// Days that entries of the audit log are kept; for ever when 0.
+    pub(crate) audit_days: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { audit_days: 400 }
     }
 }
 

@@ -6,6 +6,7 @@
 mod client;
 mod command;
 mod config;
+mod housekeeper;
 mod metrics;
 mod output;
 mod promoter;
@@ -76,6 +77,8 @@ enum Command {
     /// Make, list, rotate and disable API clients.
     #[command(subcommand)]
     Client(command::access::Clients),
+    /// Show who changed what.
+    Audit(command::audit::Args),
     /// Deliver what is new, as one file describes it, and end: for cron (needs no running service).
     Run(command::run::Args),
     /// Check delivered files against their manifest.
@@ -118,6 +121,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Org(args) => command::access::organisations(&place, args, output).await,
         Command::Sandbox(args) => command::access::sandboxes(&place, args, output).await,
         Command::Client(args) => command::access::clients(&place, args, output).await,
+        Command::Audit(args) => command::audit::run(&place, args, output).await,
         Command::Run(args) => command::run::run(place, args, output).await,
         Command::Verify(args) => command::verify::run(&args, output),
         Command::Worker(args) => command::worker::run(&place, args).await,
@@ -136,6 +140,7 @@ fn telemetry(cli: &Cli) {
         | Command::Org(_)
         | Command::Sandbox(_)
         | Command::Client(_)
+        | Command::Audit(_)
         | Command::Verify(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("OFFTAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default));

@@ -24,6 +24,7 @@ use offtake_store::{KeyFileSecrets, Store};
 use secrecy::ExposeSecret;
 
 use crate::config::Config;
+use crate::housekeeper::Housekeeper;
 use crate::promoter::{Promoter, Promotions};
 use crate::sinks::SinkRouter;
 use crate::system::{SystemClock, SystemIds};
@@ -67,6 +68,8 @@ pub(crate) struct Wired {
     pub(crate) deliveries: DeliveryService,
     /// The loop that promotes batches.
     pub(crate) promoter: Promoter,
+    /// The loop that cuts back what grows.
+    pub(crate) housekeeper: Housekeeper,
     /// The landing zone's folder of the first organisation's default sandbox.
     pub(crate) landing_zone: PathBuf,
     /// The client made just now, when this was the first start.
@@ -115,6 +118,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let service = Service::new(offtake_service::Deps {
         resources: Arc::new(store.clone()),
         identity: Arc::new(store.clone()),
+        audit: Arc::new(store.clone()),
         runs: Arc::new(store.clone()),
         queue: Arc::new(store.clone()),
         token_key,
@@ -127,7 +131,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         roots: Arc::new(lake),
         destinations: sinks.kinds(),
         sinks: sinks_with(impatience())?,
-        clock,
+        clock: Arc::clone(&clock),
         ids,
         nudge: Arc::new(move || nudged.nudge()),
         nudge_promoter: Arc::new(move || woken.nudge()),
@@ -136,18 +140,20 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let landing_zone = zone.folder(&first_tenant(&store).await?);
     let service = Arc::new(service);
     Ok(Wired {
-        router: router(&service)?,
+        router: router(&service, config)?,
         deliveries,
         promoter: Promoter::new(service, promotions),
+        housekeeper: Housekeeper::new(Arc::new(store.clone()), clock, &config.retention),
         landing_zone,
         first_client,
         store,
     })
 }
 
-fn router(service: &Arc<Service>) -> Result<Router> {
+fn router(service: &Arc<Service>, config: &Config) -> Result<Router> {
     let settings = offtake_api::ApiSettings {
         metrics: Some(crate::metrics::install()?),
+        trusted: config.server.trusted()?,
         ..offtake_api::ApiSettings::default()
     };
     Ok(offtake_api::router(Arc::clone(service), &settings))

@@ -116,6 +116,7 @@ async fn enqueue(context: &Context, resource: &Resource, now: Millis) -> Result<
             expected: resource.revision,
             next_due_at: due.next_due_at,
         }),
+        by: None,
     };
     let outcome = context.deps.queue.enqueue(&tick).await?;
     failpoint!("after-run-insert");

@@ -37,6 +37,11 @@ impl Permission {
             Self::ManageServer => "manage-server",
         }
     }
+
+    /// Whether it concerns the whole organisation or server: a role in one sandbox does not give it.
+    pub const fn of_organisation(self) -> bool {
+        matches!(self, Self::ManageAccess | Self::ManageServer)
+    }
 }
 
 /// A bundle of permissions that a client can be given.

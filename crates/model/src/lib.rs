@@ -7,6 +7,7 @@
 //! The one law: an export is a plan whose answer is its manifest.
 
 pub mod access;
+pub mod audit;
 pub mod batch;
 pub mod change;
 pub mod delivery;
@@ -21,6 +22,7 @@ pub mod schema;
 pub mod time;
 
 pub use access::{Permission, Role, RoleBinding};
+pub use audit::Actor;
 pub use batch::{Batch, BatchState};
 pub use change::{
     ChangeSet, Changes, FileSlice, FolderFile, FolderListing, Position, RowGroup, RowRange,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use offtake_model::batch::{Batch, BatchQuery};
-use offtake_model::{BatchId, Fault, Millis, Revision, Tenant};
+use offtake_model::{Actor, BatchId, Fault, Millis, Revision, Tenant};
 
 use crate::resources::{Page, PageRequest, Replaced};
 
@@ -11,7 +11,7 @@ use crate::resources::{Page, PageRequest, Replaced};
 pub trait BatchStore: Send + Sync {
     /// Inserts a new batch at revision 1, unless one with the same external id of the same dataset is open or
     /// succeeded; that one is the answer then.
-    async fn insert(&self, batch: &Batch) -> Result<Inserted, Fault>;
+    async fn insert(&self, batch: &Batch, by: &Actor) -> Result<Inserted, Fault>;
 
     /// The batch.
     async fn get(&self, tenant: &Tenant, id: &BatchId) -> Result<Option<Batch>, Fault>;
@@ -25,7 +25,13 @@ pub trait BatchStore: Send + Sync {
     ) -> Result<Page<Batch>, Fault>;
 
     /// Replaces state and details when the revision is still `expected`; the stored revision becomes `expected + 1`.
-    async fn replace(&self, batch: &Batch, expected: Revision) -> Result<Replaced, Fault>;
+    /// Steps of the promotion are nobody's.
+    async fn replace(
+        &self,
+        batch: &Batch,
+        expected: Revision,
+        by: Option<&Actor>,
+    ) -> Result<Replaced, Fault>;
 
     /// Batches of all tenants that wait for their promotion or are in it, those completed first first.
     async fn waiting(&self, limit: u32) -> Result<Vec<Batch>, Fault>;

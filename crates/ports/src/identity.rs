@@ -1,7 +1,7 @@
-//! Organisations, sandboxes and clients.
+//! Organisations, sandboxes and clients. Whoever changes one is written down with the change.
 
 use async_trait::async_trait;
-use offtake_model::{ClientId, Fault, Millis, OrgId, RoleBinding, SandboxName};
+use offtake_model::{Actor, ClientId, Fault, Millis, OrgId, RoleBinding, SandboxName};
 
 /// Keeps identities.
 #[async_trait]
@@ -12,6 +12,7 @@ pub trait IdentityStore: Send + Sync {
         org: &Organisation,
         sandbox: &Sandbox,
         client: &ClientRecord,
+        by: &Actor,
     ) -> Result<bool, Fault>;
 
     /// The client of that id.
@@ -21,10 +22,10 @@ pub trait IdentityStore: Send + Sync {
     async fn clients(&self, org: &OrgId) -> Result<Vec<ClientRecord>, Fault>;
 
     /// Adds a client to an existing organisation.
-    async fn add_client(&self, client: &ClientRecord) -> Result<(), Fault>;
+    async fn add_client(&self, client: &ClientRecord, by: &Actor) -> Result<(), Fault>;
 
     /// Replaces everything of a client but its id, organisation and creation.
-    async fn replace_client(&self, client: &ClientRecord) -> Result<(), Fault>;
+    async fn replace_client(&self, client: &ClientRecord, by: &Actor) -> Result<(), Fault>;
 
     /// Adds an organisation with its default sandbox and first client.
     async fn add_organisation(
@@ -32,10 +33,11 @@ pub trait IdentityStore: Send + Sync {
         org: &Organisation,
         sandbox: &Sandbox,
         client: &ClientRecord,
+        by: &Actor,
     ) -> Result<(), Fault>;
 
     /// Adds a sandbox to an existing organisation. False when it has one of that name.
-    async fn add_sandbox(&self, sandbox: &Sandbox) -> Result<bool, Fault>;
+    async fn add_sandbox(&self, sandbox: &Sandbox, by: &Actor) -> Result<bool, Fault>;
 
     /// The sandboxes of an organisation, oldest first.
     async fn sandboxes(&self, org: &OrgId) -> Result<Vec<Sandbox>, Fault>;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
-    Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, ExportPlan, Fault, FlowId, Lease,
-    Millis, Resource, Revision, Run, RunId, SeenFolder, StageHandle, Tenant, Transition, Winner,
+    Actor, Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, ExportPlan, Fault, FlowId,
+    Lease, Millis, Resource, Revision, Run, RunId, SeenFolder, StageHandle, Tenant, Transition,
+    Winner,
 };
 
 /// Hands out work. One run per flow and trigger, one delivery per run and dataset, however often enqueued;
@@ -54,6 +55,8 @@ pub struct Tick {
     pub run: Run,
     /// Set on ticks of the scheduler: the flow's revision as read, and its next occurrence.
     pub schedule: Option<ScheduleMove>,
+    /// The client that asked for the run; none on ticks of the scheduler.
+    pub by: Option<Actor>,
 }
 
 /// The scheduler's move of a flow's next occurrence. Changes neither the flow's revision nor its etag.

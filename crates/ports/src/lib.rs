@@ -6,6 +6,7 @@
 //!
 //! The one law: an adapter is correct when its port's conformance suite says so.
 
+pub mod audit;
 pub mod batches;
 pub mod credentials;
 pub mod engine;
@@ -20,6 +21,7 @@ pub mod system;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use audit::AuditLog;
 pub use batches::{BatchStore, Inserted};
 pub use credentials::{Access, Credentials};
 pub use engine::{Engine, TaskEvent, TaskRequest};

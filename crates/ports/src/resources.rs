@@ -1,7 +1,7 @@
-//! Resources by tenant, with revisions.
+//! Resources by tenant, with revisions. Whoever changes one is written down with the change.
 
 use async_trait::async_trait;
-use offtake_model::{Fault, Resource, ResourceId, ResourceKind, Revision, Tenant};
+use offtake_model::{Actor, Fault, Resource, ResourceId, ResourceKind, Revision, Tenant};
 
 /// Keeps resources. Every method is confined to one tenant; another tenant's resource does not exist.
 #[async_trait]
@@ -26,10 +26,15 @@ pub trait ResourceStore: Send + Sync {
     async fn count(&self, tenant: &Tenant, kind: ResourceKind) -> Result<u64, Fault>;
 
     /// Inserts a new resource at revision 1.
-    async fn insert(&self, resource: &Resource) -> Result<(), Fault>;
+    async fn insert(&self, resource: &Resource, by: &Actor) -> Result<(), Fault>;
 
     /// Replaces the resource when its revision is still `expected`; the stored revision becomes `expected + 1`.
-    async fn replace(&self, resource: &Resource, expected: Revision) -> Result<Replaced, Fault>;
+    async fn replace(
+        &self,
+        resource: &Resource,
+        expected: Revision,
+        by: &Actor,
+    ) -> Result<Replaced, Fault>;
 
     /// Deletes the resource. A flow with unfinished deliveries is hidden, its deliveries are asked to cancel.
     async fn delete(
@@ -37,6 +42,7 @@ pub trait ResourceStore: Send + Sync {
         tenant: &Tenant,
         kind: ResourceKind,
         id: &ResourceId,
+        by: &Actor,
     ) -> Result<bool, Fault>;
 
     /// Ids of the flows that use this connection (base, source or target) and are not deleted.

@@ -37,7 +37,11 @@ impl Service {
     }
 
     /// Makes an organisation with the sandbox `prod` and a client that may do everything in it.
-    pub async fn create_organisation(&self, body: &Value) -> Result<FirstClient, Fault> {
+    pub async fn create_organisation(
+        &self,
+        caller: &Caller,
+        body: &Value,
+    ) -> Result<FirstClient, Fault> {
         known("the body", body, &["name"])?;
         let name = validate::name(body)?;
         let now = self.clock.now();
@@ -53,7 +57,7 @@ impl Service {
             vec![RoleBinding::everywhere(Role::Admin)],
         );
         self.identity
-            .add_organisation(&org, &sandbox, &made.client)
+            .add_organisation(&org, &sandbox, &made.client, &caller.actor())
             .await?;
         Ok(FirstClient {
             org: org.id,
@@ -94,7 +98,8 @@ impl Service {
             is_default: false,
             created_at: self.clock.now(),
         };
-        if !self.identity.add_sandbox(&sandbox).await? {
+        let by = caller.actor();
+        if !self.identity.add_sandbox(&sandbox, &by).await? {
             return Err(Fault::new(
                 ErrorCode::NameTaken,
                 format!("the organisation has a sandbox [{name}] already"),
@@ -114,7 +119,9 @@ impl Service {
         let name = validate::name(body)?;
         let roles = self.bindings(caller, fields.get("roles")).await?;
         let made = self.new_client(&caller.tenant.org, name, roles);
-        self.identity.add_client(&made.client).await?;
+        self.identity
+            .add_client(&made.client, &caller.actor())
+            .await?;
         Ok(made)
     }
 
@@ -148,7 +155,9 @@ impl Service {
                 "a client cannot change itself; ask another administrator".to_owned(),
             ));
         }
-        self.identity.replace_client(&client).await?;
+        self.identity
+            .replace_client(&client, &caller.actor())
+            .await?;
         Ok(client)
     }
 
@@ -157,7 +166,9 @@ impl Service {
         let mut client = self.client_to_change(caller, id).await?;
         let secret = self.new_secret();
         client.secret_sha256 = sha256(&secret);
-        self.identity.replace_client(&client).await?;
+        self.identity
+            .replace_client(&client, &caller.actor())
+            .await?;
         Ok(NewSecret { client, secret })
     }
 

@@ -90,7 +90,7 @@ impl Service {
                 ..BatchDetails::new(draft.format)
             },
         };
-        match self.batches.insert(&batch).await? {
+        match self.batches.insert(&batch, &caller.actor()).await? {
             Inserted::New => Ok(batch),
             Inserted::Known(known) => Ok(*known),
         }
@@ -163,7 +163,12 @@ impl Service {
         } else {
             next.details.ended_at = Some(now);
         }
-        match self.batches.replace(&next, batch.revision).await? {
+        let by = caller.actor();
+        match self
+            .batches
+            .replace(&next, batch.revision, Some(&by))
+            .await?
+        {
             Replaced::Conflict => return Ok(None),
             Replaced::Done => next.revision = Revision(batch.revision.0 + 1),
         }
@@ -213,6 +218,8 @@ impl Service {
         target: &UploadTarget,
         upload: Box<dyn Upload>,
     ) -> Result<bool, Fault> {
+        self.write_down(caller, "files", format!("{}/{}", target.batch, target.file))
+            .await?;
         let replaced = upload.finish().await?;
         // A batch that was completed meanwhile may have been read without these bytes: they don't count.
         self.loading(caller, target).await?;
@@ -226,6 +233,8 @@ impl Service {
         target: &UploadTarget,
     ) -> Result<bool, Fault> {
         let batch = self.loading(caller, target).await?;
+        self.write_down(caller, "files", format!("{}/{}", target.batch, target.file))
+            .await?;
         self.uploads
             .initialize(&batch.tenant, &batch.id, &target.file)
             .await
@@ -238,6 +247,8 @@ impl Service {
         target: &UploadTarget,
     ) -> Result<UploadedFile, Fault> {
         let batch = self.loading(caller, target).await?;
+        self.write_down(caller, "files", format!("{}/{}", target.batch, target.file))
+            .await?;
         self.uploads
             .complete(&batch.tenant, &batch.id, &target.file)
             .await

@@ -46,7 +46,7 @@ impl Service {
                 auth,
             }),
         };
-        self.resources.insert(&resource).await?;
+        self.resources.insert(&resource, &caller.actor()).await?;
         Ok(Changed::of(&resource))
     }
 

@@ -111,7 +111,7 @@ impl Service {
                 extra: draft.extra,
             }),
         };
-        self.resources.insert(&resource).await?;
+        self.resources.insert(&resource, &caller.actor()).await?;
         Ok(Changed::of(&resource))
     }
 

@@ -161,7 +161,7 @@ impl Service {
         if start == FlowStart::Enabled {
             self.checked_spec(caller, &resource).await?;
         }
-        self.resources.insert(&resource).await?;
+        self.resources.insert(&resource, &caller.actor()).await?;
         self.nudge();
         Ok(Changed::of(&resource))
     }
@@ -218,7 +218,7 @@ impl Service {
         if action.leads_to() == FlowState::Enabled {
             self.checked_spec(caller, &after).await?;
         }
-        let changed = self.replace(&before, &after).await?;
+        let changed = self.replace(caller, &before, &after).await?;
         self.nudge();
         Ok(changed)
     }
@@ -227,7 +227,12 @@ impl Service {
     pub async fn delete_flow(&self, caller: &Caller, id: &str) -> Result<(), Fault> {
         let found = self.must_find(caller, ResourceKind::Flow, id).await?;
         self.resources
-            .delete(&caller.tenant, ResourceKind::Flow, &found.id)
+            .delete(
+                &caller.tenant,
+                ResourceKind::Flow,
+                &found.id,
+                &caller.actor(),
+            )
             .await
             .map(drop)
     }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use offtake_core::calendar;
 use offtake_model::{
-    ClientId, ErrorCode, Fault, OrgId, Permission, Role, RoleBinding, SandboxName, Tenant,
+    Actor, ClientId, ErrorCode, Fault, OrgId, Permission, Role, RoleBinding, SandboxName, Tenant,
 };
 use offtake_ports::{Organisation, Sandbox};
 use secrecy::{ExposeSecret, SecretString};
@@ -30,13 +30,34 @@ pub struct Caller {
     pub sandbox: Sandbox,
     /// The client's roles in that sandbox.
     pub roles: Vec<Role>,
+    /// Its roles in every sandbox of the organisation.
+    pub everywhere: Vec<Role>,
+    /// Method and path of the operation it asks for.
+    pub operation: String,
+    /// The address its request came from.
+    pub address: Option<String>,
 }
 
 impl Caller {
-    /// Whether a role of the caller allows it.
+    /// Whether a role of the caller allows it. What concerns the whole organisation needs a role in all of it.
     pub fn may(&self, permission: Permission) -> bool {
-        let mut roles = self.roles.iter();
+        let roles = if permission.of_organisation() {
+            &self.everywhere
+        } else {
+            &self.roles
+        };
+        let mut roles = roles.iter();
         roles.any(|role| role.permissions().contains(&permission))
+    }
+
+    /// The caller as it is written down with what it changes.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor {
+            tenant: self.tenant.clone(),
+            client: self.client.clone(),
+            operation: self.operation.clone(),
+            address: self.address.clone(),
+        }
     }
 }
 
@@ -62,6 +83,10 @@ pub struct Presented<'a> {
     pub sandbox_name: Option<&'a str>,
     /// `x-sandbox-id`.
     pub sandbox_id: Option<&'a str>,
+    /// Method and path of the operation.
+    pub operation: &'a str,
+    /// The address the request came from.
+    pub address: Option<&'a str>,
 }
 
 /// The client made on first start. Its secret exists in the clear only here.
@@ -110,9 +135,14 @@ impl Service {
             "first client".to_owned(),
             vec![RoleBinding::everywhere(Role::Operator)],
         );
+        let tenant = Tenant {
+            org: org.clone(),
+            sandbox: sandbox.name.clone(),
+        };
+        let by = Actor::service(tenant, "first start");
         let made = self
             .identity
-            .bootstrap(&organisation, &sandbox, &first.client)
+            .bootstrap(&organisation, &sandbox, &first.client, &by)
             .await?;
         Ok(made.then(|| FirstClient {
             org,
@@ -175,10 +205,15 @@ impl Service {
         }
 
         let sandbox = self.sandbox_of(&bearer.org, given).await?;
-        let roles = record.roles.iter();
-        let roles = roles.filter(|binding| binding.holds_in(&sandbox.name));
+        let roles_where = |held: &dyn Fn(&RoleBinding) -> bool| {
+            let bindings = record.roles.iter().filter(|binding| held(binding));
+            bindings.map(|binding| binding.role).collect()
+        };
         Ok(Caller {
-            roles: roles.map(|binding| binding.role).collect(),
+            roles: roles_where(&|binding| binding.holds_in(&sandbox.name)),
+            everywhere: roles_where(&|binding| binding.sandbox.is_none()),
+            operation: given.operation.to_owned(),
+            address: given.address.map(str::to_owned),
             tenant: Tenant {
                 org: bearer.org,
                 sandbox: sandbox.name.clone(),

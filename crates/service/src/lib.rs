@@ -6,6 +6,7 @@
 //! The one law: a refused request leaves nothing behind. Everything is checked before the one write.
 
 mod access;
+mod audit;
 mod batches;
 mod connections;
 mod credentials;
@@ -28,6 +29,7 @@ mod trial;
 mod walk;
 
 pub use access::NewSecret;
+pub use audit::{AuditEntries, AuditParams};
 // What a surface needs of the ports to hand bytes through.
 pub use offtake_ports::{Part, RangeReader, Upload};
 

@@ -7,8 +7,8 @@ use offtake_model::{
     DestinationKind, ErrorCode, Fault, Millis, Resource, ResourceId, ResourceKind, Revision,
 };
 use offtake_ports::{
-    BatchStore, Catalog, Clock, DeliveryQueue, IdentityStore, Ids, Intake, LakeRoots, Page,
-    PageRequest, Replaced, ResourceStore, RunLog, Secrets, Sinks, Sources, Uploads,
+    AuditLog, BatchStore, Catalog, Clock, DeliveryQueue, IdentityStore, Ids, Intake, LakeRoots,
+    Page, PageRequest, Replaced, ResourceStore, RunLog, Secrets, Sinks, Sources, Uploads,
 };
 use uuid::Uuid;
 
@@ -23,6 +23,8 @@ pub struct Deps {
     pub resources: Arc<dyn ResourceStore>,
     /// Keeps organisations, sandboxes and clients.
     pub identity: Arc<dyn IdentityStore>,
+    /// Keeps the audit log.
+    pub audit: Arc<dyn AuditLog>,
     /// Reads runs.
     pub runs: Arc<dyn RunLog>,
     /// Takes runs on demand.
@@ -61,6 +63,7 @@ pub struct Deps {
 pub struct Service {
     pub(crate) resources: Arc<dyn ResourceStore>,
     pub(crate) identity: Arc<dyn IdentityStore>,
+    pub(crate) audit_log: Arc<dyn AuditLog>,
     pub(crate) runs: Arc<dyn RunLog>,
     pub(crate) queue: Arc<dyn DeliveryQueue>,
     pub(crate) secrets: Arc<dyn Secrets>,
@@ -103,6 +106,7 @@ impl Service {
         Self {
             resources: deps.resources,
             identity: deps.identity,
+            audit_log: deps.audit,
             runs: deps.runs,
             queue: deps.queue,
             secrets: deps.secrets,
@@ -169,10 +173,12 @@ impl Service {
     /// Stores the changed resource, unless somebody else changed it since it was read.
     pub(crate) async fn replace(
         &self,
+        caller: &Caller,
         before: &Resource,
         after: &Resource,
     ) -> Result<Changed, Fault> {
-        match self.resources.replace(after, before.revision).await? {
+        let by = caller.actor();
+        match self.resources.replace(after, before.revision, &by).await? {
             Replaced::Done => Ok(Changed::of(after)),
             Replaced::Conflict => Err(etag::conflict(&etag::etag(before), "changed meanwhile")),
         }
@@ -244,7 +250,7 @@ impl Service {
             ));
         }
         self.resources
-            .delete(&caller.tenant, kind, &found.id)
+            .delete(&caller.tenant, kind, &found.id, &caller.actor())
             .await
             .map(drop)
     }

@@ -66,7 +66,7 @@ impl Service {
                 base_connection_id: draft.base_connection_id,
             }),
         };
-        self.resources.insert(&resource).await?;
+        self.resources.insert(&resource, &caller.actor()).await?;
         Ok(Changed::of(&resource))
     }
 

@@ -61,7 +61,7 @@ impl Service {
                 params: draft.params,
             }),
         };
-        self.resources.insert(&resource).await?;
+        self.resources.insert(&resource, &caller.actor()).await?;
         Ok(Changed::of(&resource))
     }
 

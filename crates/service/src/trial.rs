@@ -60,6 +60,9 @@ impl Service {
                 format!("this build cannot deliver to {name}"),
             ));
         }
+        // A trial writes at the destination with the connection's credentials.
+        self.write_down(caller, ResourceKind::Connection.collection(), id)
+            .await?;
         for container in self.containers(caller, connection, kind, container).await? {
             let sink = SinkRef {
                 kind,

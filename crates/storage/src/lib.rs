@@ -4,6 +4,7 @@ mod address;
 mod door;
 mod guard;
 mod network;
+mod networks;
 mod read;
 mod resolve;
 mod sign;
@@ -12,6 +13,7 @@ mod tls;
 
 pub use door::{Door, NoAnswer, Patience, fault_behind};
 pub use network::{Network, NetworkSettings};
+pub use networks::Networks;
 pub use read::{RootAddress, RootCredentials, read_store};
 pub use resolve::Resolver;
 pub use sign::{AwsKeys, AwsSigner, AzureSigner};

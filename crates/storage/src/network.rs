@@ -15,9 +15,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 use url::Url;
 
-use crate::address;
 use crate::door::Door;
 use crate::guard::{Denial, Guard, Scheme};
+use crate::networks::Networks;
 use crate::resolve::{Guarded, Resolver, SystemResolver};
 use crate::tls;
 
@@ -124,16 +124,10 @@ impl Network {
         settings: NetworkSettings,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Self, Fault> {
-        let allow = settings.allow.iter().map(|text| {
-            address::parse_net(text).ok_or_else(|| {
-                unusable(&format!(
-                    "`network.allow`: `{text}` is neither a network such as 10.0.0.0/8 nor an address"
-                ))
-            })
-        });
+        let allow = Networks::parse("network.allow", &settings.allow)?;
         let proxy = proxy(&settings)?;
         let guard = Arc::new(Guard {
-            allow: allow.collect::<Result<_, _>>()?,
+            allow: allow.into_inner(),
             ports: settings.ports.clone(),
             allow_http: settings.allow_http,
             proxy_host: proxy.as_ref().map(|(host, _)| host.clone()),
@@ -217,7 +211,7 @@ fn silent(host: &str, port: u16) -> Fault {
     )
 }
 
-fn unusable(message: &str) -> Fault {
+pub(crate) fn unusable(message: &str) -> Fault {
     Fault::new(ErrorCode::FieldInvalid, message)
 }
 

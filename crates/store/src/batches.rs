@@ -3,12 +3,16 @@
 //! The one law: a client's request finds a batch only under its own tenant; only the promoter looks across.
 
 use async_trait::async_trait;
+use offtake_model::audit::AuditObject;
 use offtake_model::batch::{Batch, BatchQuery, BatchState};
 use offtake_model::resource::Audit;
-use offtake_model::{BatchId, DatasetId, Fault, Millis, OrgId, Revision, SandboxName, Tenant};
+use offtake_model::{
+    Actor, BatchId, DatasetId, Fault, Millis, OrgId, Revision, SandboxName, Tenant,
+};
 use offtake_ports::{BatchStore, Inserted, Page, PageRequest, Replaced};
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 
+use crate::audit;
 use crate::failure::{Attempting, corrupt};
 use crate::resources::{cut, newest_first};
 use crate::rows::{counter, from_json, signed, to_json};
@@ -16,7 +20,7 @@ use crate::store::{Store, commit};
 
 #[async_trait]
 impl BatchStore for Store {
-    async fn insert(&self, batch: &Batch) -> Result<Inserted, Fault> {
+    async fn insert(&self, batch: &Batch, by: &Actor) -> Result<Inserted, Fault> {
         let details = to_json(&batch.details, "batch")?;
         let mut tx = self.write().await?;
         let known: Option<BatchRow> = sqlx::query_as(
@@ -51,10 +55,12 @@ impl BatchStore for Store {
         .bind(&audit.updated_by)
         .bind(&audit.created_client)
         .bind(&audit.updated_client)
-        .bind(details)
+        .bind(&details)
         .execute(&mut *tx)
         .await
         .attempting(format_args!("insert batch {}", batch.id))?;
+        let after = audit::digest_of(&[batch.state.name(), &details]);
+        audit::record(&mut tx, self.now(), by, &object(batch), None, Some(after)).await?;
         commit(tx).await?;
         Ok(Inserted::New)
     }
@@ -105,16 +111,22 @@ impl BatchStore for Store {
         }))
     }
 
-    async fn replace(&self, batch: &Batch, expected: Revision) -> Result<Replaced, Fault> {
+    async fn replace(
+        &self,
+        batch: &Batch,
+        expected: Revision,
+        by: Option<&Actor>,
+    ) -> Result<Replaced, Fault> {
         let details = to_json(&batch.details, "batch")?;
         let mut tx = self.write().await?;
+        let before = stored_digest(&mut tx, batch).await?;
         let done = sqlx::query(
             "UPDATE batch SET state = ?, details = ?, revision = revision + 1, updated_at = ?, updated_by = ?,
                               updated_client = ?
              WHERE org = ? AND sandbox = ? AND id = ? AND revision = ?",
         )
         .bind(batch.state.name())
-        .bind(details)
+        .bind(&details)
         .bind(batch.audit.updated_at.0)
         .bind(&batch.audit.updated_by)
         .bind(&batch.audit.updated_client)
@@ -127,6 +139,10 @@ impl BatchStore for Store {
         .attempting(format_args!("change batch {}", batch.id))?;
         if done.rows_affected() == 0 {
             return Ok(Replaced::Conflict);
+        }
+        if let Some(by) = by {
+            let after = audit::digest_of(&[batch.state.name(), &details]);
+            audit::record(&mut tx, self.now(), by, &object(batch), before, Some(after)).await?;
         }
         commit(tx).await?;
         Ok(Replaced::Done)
@@ -156,6 +172,22 @@ impl BatchStore for Store {
         .attempting("list forgotten batches")?;
         batches(rows)
     }
+}
+
+fn object(batch: &Batch) -> AuditObject {
+    AuditObject::new("batches", batch.id.as_str())
+}
+
+async fn stored_digest(db: &mut SqliteConnection, batch: &Batch) -> Result<Option<String>, Fault> {
+    let row: Option<(String, String)> =
+        sqlx::query_as("SELECT state, details FROM batch WHERE org = ? AND sandbox = ? AND id = ?")
+            .bind(batch.tenant.org.as_str())
+            .bind(batch.tenant.sandbox.as_str())
+            .bind(batch.id.as_str())
+            .fetch_optional(db)
+            .await
+            .attempting(format_args!("read batch {}", batch.id))?;
+    Ok(row.map(|(state, details)| audit::digest_of(&[&state, &details])))
 }
 
 #[derive(FromRow)]

@@ -3,10 +3,12 @@
 //! The one law: a client's secret is here only as a digest.
 
 use async_trait::async_trait;
-use offtake_model::{ClientId, Fault, Millis, OrgId, Role, RoleBinding, SandboxName};
+use offtake_model::audit::AuditObject;
+use offtake_model::{Actor, ClientId, Fault, Millis, OrgId, Role, RoleBinding, SandboxName};
 use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
 use sqlx::{FromRow, SqliteConnection};
 
+use crate::audit;
 use crate::failure::{Attempting, corrupt};
 use crate::store::{Store, commit};
 
@@ -20,6 +22,7 @@ impl IdentityStore for Store {
         org: &Organisation,
         sandbox: &Sandbox,
         client: &ClientRecord,
+        by: &Actor,
     ) -> Result<bool, Fault> {
         let mut tx = self.write().await?;
         let known: i64 = sqlx::query_scalar("SELECT count(*) FROM organisation")
@@ -32,23 +35,16 @@ impl IdentityStore for Store {
         insert_organisation(&mut tx, org).await?;
         insert_sandbox(&mut tx, sandbox).await?;
         insert_client(&mut tx, client).await?;
+        self.made(&mut tx, by, "organisations", org.id.as_str(), &[&org.name])
+            .await?;
+        self.client_made(&mut tx, by, client).await?;
         commit(tx).await?;
         Ok(true)
     }
 
     async fn client(&self, id: &ClientId) -> Result<Option<ClientRecord>, Fault> {
         let mut tx = self.read().await?;
-        let row: Option<ClientRow> = sqlx::query_as(
-            "SELECT id, org, name, secret_sha256, created_at, enabled FROM client WHERE id = ?",
-        )
-        .bind(id.as_str())
-        .fetch_optional(&mut *tx)
-        .await
-        .attempting(format_args!("read client {id}"))?;
-        match row {
-            Some(row) => with_roles(&mut tx, row).await.map(Some),
-            None => Ok(None),
-        }
+        read_client(&mut tx, id).await
     }
 
     async fn clients(&self, org: &OrgId) -> Result<Vec<ClientRecord>, Fault> {
@@ -68,14 +64,16 @@ impl IdentityStore for Store {
         Ok(clients)
     }
 
-    async fn add_client(&self, client: &ClientRecord) -> Result<(), Fault> {
+    async fn add_client(&self, client: &ClientRecord, by: &Actor) -> Result<(), Fault> {
         let mut tx = self.write().await?;
         insert_client(&mut tx, client).await?;
+        self.client_made(&mut tx, by, client).await?;
         commit(tx).await
     }
 
-    async fn replace_client(&self, client: &ClientRecord) -> Result<(), Fault> {
+    async fn replace_client(&self, client: &ClientRecord, by: &Actor) -> Result<(), Fault> {
         let mut tx = self.write().await?;
+        let before = read_client(&mut tx, &client.id).await?;
         sqlx::query("UPDATE client SET name = ?, secret_sha256 = ?, enabled = ? WHERE id = ?")
             .bind(&client.name)
             .bind(client.secret_sha256.as_slice())
@@ -90,6 +88,9 @@ impl IdentityStore for Store {
             .await
             .attempting(format_args!("change the roles of client {}", client.id))?;
         insert_roles(&mut tx, client).await?;
+        let (before, after) = (before.as_ref().map(digest_of), Some(digest_of(client)));
+        let object = AuditObject::new("clients", client.id.as_str());
+        audit::record(&mut tx, self.now(), by, &object, before, after).await?;
         commit(tx).await
     }
 
@@ -98,15 +99,19 @@ impl IdentityStore for Store {
         org: &Organisation,
         sandbox: &Sandbox,
         client: &ClientRecord,
+        by: &Actor,
     ) -> Result<(), Fault> {
         let mut tx = self.write().await?;
         insert_organisation(&mut tx, org).await?;
         insert_sandbox(&mut tx, sandbox).await?;
         insert_client(&mut tx, client).await?;
+        self.made(&mut tx, by, "organisations", org.id.as_str(), &[&org.name])
+            .await?;
+        self.client_made(&mut tx, by, client).await?;
         commit(tx).await
     }
 
-    async fn add_sandbox(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
+    async fn add_sandbox(&self, sandbox: &Sandbox, by: &Actor) -> Result<bool, Fault> {
         let mut tx = self.write().await?;
         let known: i64 =
             sqlx::query_scalar("SELECT count(*) FROM sandbox WHERE org = ? AND name = ?")
@@ -119,6 +124,9 @@ impl IdentityStore for Store {
             return Ok(false);
         }
         insert_sandbox(&mut tx, sandbox).await?;
+        let columns = [sandbox.name.as_str(), &sandbox.title];
+        self.made(&mut tx, by, "sandboxes", &sandbox.id, &columns)
+            .await?;
         commit(tx).await?;
         Ok(true)
     }
@@ -164,6 +172,71 @@ impl IdentityStore for Store {
                 created_at: Millis(created_at),
             })
             .collect())
+    }
+}
+
+impl Store {
+    async fn made(
+        &self,
+        db: &mut SqliteConnection,
+        by: &Actor,
+        collection: &str,
+        id: &str,
+        columns: &[&str],
+    ) -> Result<(), Fault> {
+        let object = AuditObject::new(collection, id);
+        let after = Some(audit::digest_of(columns));
+        audit::record(db, self.now(), by, &object, None, after).await
+    }
+
+    async fn client_made(
+        &self,
+        db: &mut SqliteConnection,
+        by: &Actor,
+        client: &ClientRecord,
+    ) -> Result<(), Fault> {
+        let object = AuditObject::new("clients", client.id.as_str());
+        audit::record(db, self.now(), by, &object, None, Some(digest_of(client))).await
+    }
+}
+
+/// The secret takes part by its digest, so that a new one shows.
+fn digest_of(client: &ClientRecord) -> String {
+    let mut roles: Vec<String> = client.roles.iter().map(spelled).collect();
+    roles.sort();
+    let enabled = if client.enabled {
+        "enabled"
+    } else {
+        "disabled"
+    };
+    let secret = hex::encode(client.secret_sha256);
+    let mut columns = vec![client.name.as_str(), enabled, &secret];
+    columns.extend(roles.iter().map(String::as_str));
+    audit::digest_of(&columns)
+}
+
+fn spelled(binding: &RoleBinding) -> String {
+    let sandbox = binding
+        .sandbox
+        .as_ref()
+        .map_or(EVERYWHERE, SandboxName::as_str);
+    format!("{} {sandbox}", binding.role.name())
+}
+
+async fn read_client(
+    db: &mut SqliteConnection,
+    id: &ClientId,
+) -> Result<Option<ClientRecord>, Fault> {
+    let row: Option<ClientRow> = sqlx::query_as(
+        "SELECT id, org, name, secret_sha256, created_at, enabled FROM client WHERE id = ?",
+    )
+    .bind(id.as_str())
+    .fetch_optional(&mut *db)
+    .await
+    .attempting(format_args!("read client {id}"))?;
+    match row {
+        Some(row) => with_roles(db, row).await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -7,6 +7,7 @@
 //! The one law: every write is one transaction that either finds the row as its writer last saw it, or changes
 //! nothing.
 
+mod audit;
 mod batches;
 mod data_dir;
 mod failure;

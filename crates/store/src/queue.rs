@@ -11,14 +11,16 @@ mod enqueue;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use offtake_model::audit::AuditObject;
 use offtake_model::{Fault, Lease, Millis, Resource, ResourceKind, RunId, Tenant};
 use offtake_ports::journal::Renewed;
 use offtake_ports::{Applied, DeliveryQueue, Enqueued, Tick};
 use sqlx::{FromRow, SqliteConnection};
 
+use crate::audit;
 use crate::failure::Attempting;
 use crate::resources::ResourceRow;
-use crate::rows::{counter, parse_id, signed};
+use crate::rows::{counter, parse_id, signed, to_json};
 use crate::store::{Store, commit};
 
 #[async_trait]
@@ -44,6 +46,12 @@ impl DeliveryQueue for Store {
     async fn enqueue(&self, tick: &Tick) -> Result<Enqueued, Fault> {
         let mut tx = self.write().await?;
         let enqueued = enqueue::enqueue(&mut tx, tick, self.now()).await?;
+        if let (Enqueued::Inserted, Some(by)) = (enqueued, &tick.by) {
+            let spec = to_json(&tick.run.spec, "run spec")?;
+            let after = audit::digest_of(&[&tick.run.trigger_key, &spec]);
+            let object = AuditObject::new("runs", tick.run.id.to_string());
+            audit::record(&mut tx, self.now(), by, &object, None, Some(after)).await?;
+        }
         commit(tx).await?;
         Ok(enqueued)
     }

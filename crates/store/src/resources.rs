@@ -3,13 +3,15 @@
 //! The one law: a resource is found only under its own tenant, and changed only at the revision its writer read.
 
 use async_trait::async_trait;
+use offtake_model::audit::AuditObject;
 use offtake_model::resource::Audit;
 use offtake_model::{
-    Fault, Millis, OrgId, Resource, ResourceId, ResourceKind, Revision, SandboxName, Tenant,
+    Actor, Fault, Millis, OrgId, Resource, ResourceId, ResourceKind, Revision, SandboxName, Tenant,
 };
 use offtake_ports::{Page, PageRequest, Replaced, ResourceStore};
 use sqlx::{FromRow, SqliteConnection};
 
+use crate::audit;
 use crate::failure::{Attempting, corrupt};
 use crate::queue::cancel;
 use crate::rows::body::{BodyRow, FlowColumns, decode, encode};
@@ -85,19 +87,30 @@ impl ResourceStore for Store {
         counter(count, "count")
     }
 
-    async fn insert(&self, resource: &Resource) -> Result<(), Fault> {
+    async fn insert(&self, resource: &Resource, by: &Actor) -> Result<(), Fault> {
         let body = encode(&resource.body)?;
         let mut tx = self.write().await?;
         insert_row(&mut tx, resource, &body).await?;
+        let (object, after) = (object(resource.kind(), &resource.id), digest_of(&body));
+        audit::record(&mut tx, self.now(), by, &object, None, Some(after)).await?;
         commit(tx).await
     }
 
-    async fn replace(&self, resource: &Resource, expected: Revision) -> Result<Replaced, Fault> {
+    async fn replace(
+        &self,
+        resource: &Resource,
+        expected: Revision,
+        by: &Actor,
+    ) -> Result<Replaced, Fault> {
         let body = encode(&resource.body)?;
+        let (kind, id) = (resource.kind(), &resource.id);
         let mut tx = self.write().await?;
+        let before = stored_digest(&mut tx, &resource.tenant, kind, id).await?;
         if !replace_row(&mut tx, resource, &body, expected).await? {
             return Ok(Replaced::Conflict);
         }
+        let (object, after) = (object(kind, id), Some(digest_of(&body)));
+        audit::record(&mut tx, self.now(), by, &object, before, after).await?;
         commit(tx).await?;
         Ok(Replaced::Done)
     }
@@ -107,13 +120,18 @@ impl ResourceStore for Store {
         tenant: &Tenant,
         kind: ResourceKind,
         id: &ResourceId,
+        by: &Actor,
     ) -> Result<bool, Fault> {
         let mut tx = self.write().await?;
+        let before = stored_digest(&mut tx, tenant, kind, id).await?;
         let deleted = if kind == ResourceKind::Flow {
             delete_flow(&mut tx, tenant, id, self.now()).await?
         } else {
             delete_row(&mut tx, tenant, kind, id).await?
         };
+        if deleted {
+            audit::record(&mut tx, self.now(), by, &object(kind, id), before, None).await?;
+        }
         commit(tx).await?;
         Ok(deleted)
     }
@@ -244,6 +262,35 @@ impl ResourceRow {
             body,
         })
     }
+}
+
+fn object(kind: ResourceKind, id: &ResourceId) -> AuditObject {
+    AuditObject::new(kind.collection(), id.as_str())
+}
+
+/// The scheduler's columns are no part of it: they change without anybody's doing.
+fn digest_of(body: &BodyRow) -> String {
+    let state = body.flow.as_ref().map_or("", |flow| flow.state.as_str());
+    audit::digest_of(&[&body.json, state])
+}
+
+async fn stored_digest(
+    db: &mut SqliteConnection,
+    tenant: &Tenant,
+    kind: ResourceKind,
+    id: &ResourceId,
+) -> Result<Option<String>, Fault> {
+    let row: Option<(String, Option<String>)> = sqlx::query_as(
+        "SELECT body, state FROM resource WHERE org = ? AND sandbox = ? AND kind = ? AND id = ? AND hidden = 0",
+    )
+    .bind(tenant.org.as_str())
+    .bind(tenant.sandbox.as_str())
+    .bind(kind_name(kind))
+    .bind(id.as_str())
+    .fetch_optional(db)
+    .await
+    .attempting(format_args!("read {} {id}", kind_name(kind)))?;
+    Ok(row.map(|(body, state)| audit::digest_of(&[&body, state.as_deref().unwrap_or_default()])))
 }
 
 async fn insert_row(

@@ -72,9 +72,10 @@ async fn organisations(State(service): State<Arc<Service>>) -> Reply {
 
 async fn create_organisation(
     State(service): State<Arc<Service>>,
+    Who(caller): Who,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    let made = service.create_organisation(&body).await?;
+    let made = service.create_organisation(&caller, &body).await?;
     Ok((StatusCode::CREATED, Json(wire::new_organisation(&made))).into_response())
 }
 

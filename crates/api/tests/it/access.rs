@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use offtake_api::{Needs, operations};
-use offtake_model::{Role, RoleBinding, SandboxName};
+use offtake_model::{Actor, Role, RoleBinding, SandboxName};
 use offtake_ports::IdentityStore;
 use serde_json::json;
 
@@ -22,7 +22,11 @@ const OPEN: [(&str, &str); 5] = [
 async fn become_(world: &World, roles: Vec<RoleBinding>) {
     let mut client = world.client().await;
     client.roles = roles;
-    world.store.replace_client(&client).await.unwrap();
+    world
+        .store
+        .replace_client(&client, &Actor::service(world.tenant(), "test"))
+        .await
+        .unwrap();
 }
 
 fn filled(path: &str) -> String {

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::runs::succeed;
 use crate::world::{Answer, NOW, World};
 
-const ADHOC: &str = "/data/core/activation/disflowprovider/adhocrun";
+pub(crate) const ADHOC: &str = "/data/core/activation/disflowprovider/adhocrun";
 
 fn code(answer: &Answer) -> &Value {
     &answer.body["report"]["additionalContext"]["code"]
 }
 
 /// Ends the one queued delivery badly.
-async fn fail(world: &World) {
+pub(crate) async fn fail(world: &World) {
     let store = &world.store;
     let lease = store.claim("owner", Duration::from_mins(1)).await.unwrap();
     let lease = lease.unwrap();
@@ -34,7 +34,7 @@ async fn fail(world: &World) {
     }
 }
 
-async fn dataset_of(world: &World, flow: &str) -> String {
+pub(crate) async fn dataset_of(world: &World, flow: &str) -> String {
     let read = world.get(&format!("/flows/{flow}")).await;
     let source = read.item()["sourceConnectionIds"][0]
         .as_str()
@@ -47,7 +47,7 @@ async fn dataset_of(world: &World, flow: &str) -> String {
         .to_owned()
 }
 
-fn wish(flow: &str, dataset: &str) -> Value {
+pub(crate) fn wish(flow: &str, dataset: &str) -> Value {
     json!({"activationInfo": {"destinations": [{"flowId": flow, "datasets": [{"id": dataset}]}]}})
 }
 

@@ -90,7 +90,8 @@ async fn a_promotion_that_was_interrupted_is_taken_up_again() {
     torn.state = offtake_model::BatchState::Staging;
     torn.details = before.details.clone();
     torn.details.attempts = 1;
-    let replaced = offtake_ports::BatchStore::replace(&world.store, &torn, after.revision).await;
+    let replaced =
+        offtake_ports::BatchStore::replace(&world.store, &torn, after.revision, None).await;
     assert_eq!(replaced.unwrap(), offtake_ports::Replaced::Done);
     assert!(world.service.promote_next().await.unwrap());
     let again = stored().await.unwrap().unwrap();

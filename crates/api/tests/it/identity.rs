@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use offtake_model::Actor;
 use offtake_ports::IdentityStore;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -121,7 +122,11 @@ async fn without_a_sandbox_header_the_default_sandbox_is_used() {
 async fn a_token_works_only_with_the_client_it_was_given_to() {
     let world = World::new().await;
     let other = other_client("other", &world.first.org);
-    world.store.add_client(&other).await.unwrap();
+    world
+        .store
+        .add_client(&other, &Actor::service(world.tenant(), "test"))
+        .await
+        .unwrap();
     let answer = with(&world, &[("x-api-key", Some("other"))]).await;
     assert_eq!(answer.body, gateway("403003", "Api Key is invalid"));
 }

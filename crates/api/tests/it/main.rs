@@ -9,6 +9,7 @@
 
 mod access;
 mod again;
+mod audit;
 mod batches;
 mod bodies;
 mod catalog;

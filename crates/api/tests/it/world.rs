@@ -103,6 +103,7 @@ impl World {
         let service = Service::new(Deps {
             resources: Arc::<Store>::clone(&shared),
             identity: Arc::<Store>::clone(&shared),
+            audit: Arc::<Store>::clone(&shared),
             runs: Arc::<Store>::clone(&shared),
             queue: Arc::<Store>::clone(&shared),
             batches: shared,

@@ -75,6 +75,7 @@ pub(crate) struct Running {
     server: JoinHandle<std::io::Result<()>>,
     deliveries: JoinHandle<()>,
     promotions: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
     store: offtake_store::Store,
 }
 
@@ -100,6 +101,8 @@ impl Running {
         let deliveries = tokio::spawn(async move { looping.run(until).await });
         let (promoter, until) = (wired.promoter, stop.clone());
         let promotions = tokio::spawn(async move { promoter.run(until).await });
+        let (housekeeper, until) = (wired.housekeeper, stop.clone());
+        let housekeeping = tokio::spawn(async move { housekeeper.run(until).await });
         Ok(Self {
             url,
             first_client: wired.first_client,
@@ -108,6 +111,7 @@ impl Running {
             server,
             deliveries,
             promotions,
+            housekeeping,
             store: wired.store,
         })
     }
@@ -116,8 +120,12 @@ impl Running {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         let both = async {
-            let (server, deliveries, promotions) =
-                tokio::join!(self.server, self.deliveries, self.promotions);
+            let (server, deliveries, promotions, housekeeping) = tokio::join!(
+                self.server,
+                self.deliveries,
+                self.promotions,
+                self.housekeeping
+            );
             if let Ok(Err(error)) = server {
                 warn!(%error, "the HTTP server ended with an error");
             }
@@ -126,6 +134,9 @@ impl Running {
             }
             if let Err(error) = promotions {
                 warn!(%error, "the promotion loop ended with an error");
+            }
+            if let Err(error) = housekeeping {
+                warn!(%error, "the housekeeping loop ended with an error");
             }
         };
         if tokio::time::timeout(DRAIN, both).await.is_err() {

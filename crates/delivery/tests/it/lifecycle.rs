@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use offtake_model::plan::PlanMode;
-use offtake_model::{DeliveryState, ErrorCode, Manifest, ResourceKind, Run, RunId, RunKind};
+use offtake_model::{Actor, DeliveryState, ErrorCode, Manifest, ResourceKind, Run, RunId, RunKind};
 use offtake_ports::{Clock, DeliveryJournal, DeliveryQueue, Enqueued, ResourceStore, Tick};
 
 use crate::scenario::{START, World, dataset, tenant};
@@ -60,6 +60,7 @@ async fn a_nudge_starts_a_run_that_was_asked_for_without_waiting_for_the_tick() 
         .enqueue(&Tick {
             run,
             schedule: None,
+            by: None,
         })
         .await
         .unwrap();
@@ -94,6 +95,7 @@ async fn a_replay_sends_the_past_range_again_and_moves_no_cursor() {
     let tick = Tick {
         run: run.clone(),
         schedule: None,
+        by: None,
     };
     let asked = world.store.enqueue(&tick).await.unwrap();
     assert_eq!(asked, Enqueued::Inserted);
@@ -188,7 +190,12 @@ async fn a_dataset_that_was_deleted_fails_the_delivery_with_its_code() {
     let world = World::new(1).await;
     world
         .store
-        .delete(&tenant(), ResourceKind::Dataset, &dataset().into())
+        .delete(
+            &tenant(),
+            ResourceKind::Dataset,
+            &dataset().into(),
+            &Actor::service(tenant(), "test"),
+        )
         .await
         .unwrap();
     let _process = world.start();

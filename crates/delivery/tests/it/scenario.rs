@@ -10,9 +10,9 @@ use offtake_model::resource::{
     SpecRef, TableFormat, TargetConnection,
 };
 use offtake_model::{
-    ConnectionId, DatasetId, DeliveryRecord, DeliveryState, ExportMode, FlowId, Manifest, Millis,
-    OrgId, Resource, ResourceBody, ResourceId, Revision, SandboxName, Schedule, SinkRef, SourceRef,
-    Tenant, TimeUnit,
+    Actor, ConnectionId, DatasetId, DeliveryRecord, DeliveryState, ExportMode, FlowId, Manifest,
+    Millis, OrgId, Resource, ResourceBody, ResourceId, Revision, SandboxName, Schedule, SinkRef,
+    SourceRef, Tenant, TimeUnit,
 };
 use offtake_ports::testing::{FaultySinks, ManualClock, MemorySinks};
 use offtake_ports::{Clock, Ids, ResourceStore};
@@ -92,7 +92,11 @@ impl World {
         };
         world.lake.append(files);
         for resource in resources() {
-            world.store.insert(&resource).await.unwrap();
+            world
+                .store
+                .insert(&resource, &Actor::service(tenant(), "test"))
+                .await
+                .unwrap();
         }
         world
     }

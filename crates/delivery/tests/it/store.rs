@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use offtake_core::delivery::target;
 use offtake_model::delivery::{Cursor, Leftover};
 use offtake_model::{
-    Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, DeliveryState, ErrorCode,
+    Actor, Attempt, AttemptId, DatasetId, DeliveryId, DeliveryRecord, DeliveryState, ErrorCode,
     ExportPlan, Fault, FlowId, Lease, Millis, Resource, ResourceBody, ResourceId, ResourceKind,
     Retry, Revision, Run, RunId, RunMetrics, SeenFolder, StageHandle, Tenant, Transition, Winner,
 };
@@ -545,13 +545,18 @@ impl ResourceStore for MemoryStore {
         not_faked()
     }
 
-    async fn insert(&self, resource: &Resource) -> Result<(), Fault> {
+    async fn insert(&self, resource: &Resource, _by: &Actor) -> Result<(), Fault> {
         let key = (resource.kind(), resource.id.clone());
         self.inner().resources.insert(key, resource.clone());
         Ok(())
     }
 
-    async fn replace(&self, _resource: &Resource, _expected: Revision) -> Result<Replaced, Fault> {
+    async fn replace(
+        &self,
+        _resource: &Resource,
+        _expected: Revision,
+        _by: &Actor,
+    ) -> Result<Replaced, Fault> {
         not_faked()
     }
 
@@ -560,6 +565,7 @@ impl ResourceStore for MemoryStore {
         _tenant: &Tenant,
         kind: ResourceKind,
         id: &ResourceId,
+        _by: &Actor,
     ) -> Result<bool, Fault> {
         Ok(self.inner().resources.remove(&(kind, id.clone())).is_some())
     }

@@ -112,7 +112,7 @@ impl Service {
     async fn keep(&self, mut batch: Batch, now: Millis) -> Result<Option<Batch>, Fault> {
         let expected = batch.revision;
         batch.audit.updated_at = now;
-        match self.batches.replace(&batch, expected).await? {
+        match self.batches.replace(&batch, expected, None).await? {
             Replaced::Done => {
                 batch.revision = Revision(expected.0 + 1);
                 Ok(Some(batch))

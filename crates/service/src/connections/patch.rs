@@ -50,7 +50,7 @@ impl Service {
                 credentials,
             )
             .await?;
-        self.replace(&before, &after).await
+        self.replace(caller, &before, &after).await
     }
 
     async fn edited(

@@ -43,7 +43,7 @@ impl Service {
         let mut next = Self::touched(caller, &found, now);
         let dataset = entity::dataset(found.clone())?.body;
         next.body = ResourceBody::Dataset(self.changed_dataset(dataset, edit, body)?);
-        self.replace_dataset(&found, &next).await
+        self.replace_dataset(caller, &found, &next).await
     }
 
     fn changed_dataset(
@@ -80,8 +80,14 @@ impl Service {
         })
     }
 
-    async fn replace_dataset(&self, found: &Resource, next: &Resource) -> Result<Changed, Fault> {
-        match self.resources.replace(next, found.revision).await? {
+    async fn replace_dataset(
+        &self,
+        caller: &Caller,
+        found: &Resource,
+        next: &Resource,
+    ) -> Result<Changed, Fault> {
+        let by = caller.actor();
+        match self.resources.replace(next, found.revision, &by).await? {
             Replaced::Done => Ok(Changed::of(next)),
             Replaced::Conflict => Err(etag::conflict(&etag::etag(found), &etag::etag(next))),
         }
@@ -92,7 +98,12 @@ impl Service {
         let found = self.must_find(caller, ResourceKind::Dataset, id).await?;
         let deleted = self
             .resources
-            .delete(&caller.tenant, ResourceKind::Dataset, &found.id)
+            .delete(
+                &caller.tenant,
+                ResourceKind::Dataset,
+                &found.id,
+                &caller.actor(),
+            )
             .await?;
         if deleted {
             return Ok(());

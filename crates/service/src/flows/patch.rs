@@ -36,7 +36,7 @@ impl Service {
         if entity::flow(after.clone())?.body.state != FlowState::Draft {
             self.checked_spec(caller, &after).await?;
         }
-        let changed = self.replace(&before, &after).await?;
+        let changed = self.replace(caller, &before, &after).await?;
         self.nudge();
         Ok(changed)
     }

@@ -90,6 +90,7 @@ impl Service {
         let tick = Tick {
             run,
             schedule: None,
+            by: Some(caller.actor()),
         };
         let outcome = self.queue.enqueue(&tick).await?;
         let stored = self.run(caller, &id.to_string()).await;

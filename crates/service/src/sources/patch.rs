@@ -36,7 +36,7 @@ impl Service {
             description: validate::description(&body)?,
             ..source
         });
-        self.replace(&before, &after).await
+        self.replace(caller, &before, &after).await
     }
 }
 

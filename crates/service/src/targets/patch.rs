@@ -37,7 +37,7 @@ impl Service {
             params: draft.params,
             ..target
         });
-        self.replace(&before, &after).await
+        self.replace(caller, &before, &after).await
     }
 }
 

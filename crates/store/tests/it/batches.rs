@@ -5,7 +5,7 @@ use offtake_model::resource::Audit;
 use offtake_model::{BatchId, DatasetId, Millis, Revision};
 use offtake_ports::{BatchStore, Inserted, PageRequest, Replaced};
 
-use crate::bed::{Bed, tenant};
+use crate::bed::{Bed, actor, tenant};
 
 fn batch(id: &str, at: i64, external: Option<&str>) -> Batch {
     let client = || "client".to_owned();
@@ -42,17 +42,17 @@ async fn an_external_id_names_one_batch_until_that_one_is_given_up() {
     let bed = dir.store().await;
     let first = batch("B1", 1, Some("x"));
     assert_eq!(
-        BatchStore::insert(&bed, &first).await.unwrap(),
+        BatchStore::insert(&bed, &first, &actor()).await.unwrap(),
         Inserted::New
     );
-    let known = BatchStore::insert(&bed, &batch("B2", 2, Some("x")))
+    let known = BatchStore::insert(&bed, &batch("B2", 2, Some("x")), &actor())
         .await
         .unwrap();
     assert_eq!(known, Inserted::Known(Box::new(first.clone())));
     let mut other = batch("B3", 3, Some("x"));
     other.dataset = DatasetId("d2".to_owned());
     assert_eq!(
-        BatchStore::insert(&bed, &other).await.unwrap(),
+        BatchStore::insert(&bed, &other, &actor()).await.unwrap(),
         Inserted::New
     );
     let failed = Batch {
@@ -60,12 +60,12 @@ async fn an_external_id_names_one_batch_until_that_one_is_given_up() {
         ..first
     };
     assert_eq!(
-        BatchStore::replace(&bed, &failed, Revision(1))
+        BatchStore::replace(&bed, &failed, Revision(1), Some(&actor()))
             .await
             .unwrap(),
         Replaced::Done
     );
-    let again = BatchStore::insert(&bed, &batch("B4", 4, Some("x")))
+    let again = BatchStore::insert(&bed, &batch("B4", 4, Some("x")), &actor())
         .await
         .unwrap();
     assert_eq!(again, Inserted::New);
@@ -76,19 +76,28 @@ async fn a_batch_is_changed_only_as_its_writer_saw_it_and_by_its_tenant() {
     let dir = Bed::new();
     let bed = dir.store().await;
     let mut it = batch("B1", 1, None);
-    assert_eq!(BatchStore::insert(&bed, &it).await.unwrap(), Inserted::New);
+    assert_eq!(
+        BatchStore::insert(&bed, &it, &actor()).await.unwrap(),
+        Inserted::New
+    );
     it.state = BatchState::Loaded;
     assert_eq!(
-        BatchStore::replace(&bed, &it, Revision(1)).await.unwrap(),
+        BatchStore::replace(&bed, &it, Revision(1), Some(&actor()))
+            .await
+            .unwrap(),
         Replaced::Done
     );
     assert_eq!(
-        BatchStore::replace(&bed, &it, Revision(1)).await.unwrap(),
+        BatchStore::replace(&bed, &it, Revision(1), Some(&actor()))
+            .await
+            .unwrap(),
         Replaced::Conflict
     );
     it.tenant = tenant("dev");
     assert_eq!(
-        BatchStore::replace(&bed, &it, Revision(2)).await.unwrap(),
+        BatchStore::replace(&bed, &it, Revision(2), Some(&actor()))
+            .await
+            .unwrap(),
         Replaced::Conflict
     );
     assert_eq!(
@@ -117,7 +126,10 @@ async fn lists_are_newest_first_and_waiting_ones_oldest_first() {
     ] {
         let mut it = batch(id, at, None);
         it.state = state;
-        assert_eq!(BatchStore::insert(&bed, &it).await.unwrap(), Inserted::New);
+        assert_eq!(
+            BatchStore::insert(&bed, &it, &actor()).await.unwrap(),
+            Inserted::New
+        );
     }
     let ids = |batches: Vec<Batch>| batches.into_iter().map(|it| it.id.0).collect::<Vec<_>>();
     let prod = tenant("prod");

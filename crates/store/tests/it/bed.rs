@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use offtake_model::{Millis, OrgId, SandboxName, Tenant};
+use offtake_model::{Actor, Millis, OrgId, SandboxName, Tenant};
 use offtake_ports::testing::ManualClock;
 use offtake_ports::testing::journal::{Adapters, JournalBed};
 use offtake_store::Store;
@@ -43,6 +43,10 @@ impl JournalBed for Bed {
             runs: Arc::new(store),
         }
     }
+}
+
+pub(crate) fn actor() -> Actor {
+    Actor::service(tenant("prod"), "test")
 }
 
 pub(crate) fn tenant(sandbox: &str) -> Tenant {

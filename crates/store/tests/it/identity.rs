@@ -50,9 +50,15 @@ async fn only_the_first_bootstrap_makes_an_organisation() {
     let store = bed.store().await;
     let org = organisation('A');
     let (sandbox, client) = (sandbox(&org.id), client(&org.id, "one"));
-    assert_eq!(store.bootstrap(&org, &sandbox, &client).await, Ok(true));
+    assert_eq!(
+        store.bootstrap(&org, &sandbox, &client, &actor()).await,
+        Ok(true)
+    );
     let other = organisation('B');
-    assert_eq!(store.bootstrap(&other, &sandbox, &client).await, Ok(false));
+    assert_eq!(
+        store.bootstrap(&other, &sandbox, &client, &actor()).await,
+        Ok(false)
+    );
     drop(store);
     let store = bed.store().await;
     assert_eq!(store.organisations().await, Ok(vec![org.clone()]));
@@ -68,13 +74,18 @@ async fn a_client_needs_an_organisation_and_a_new_id() {
     let store = bed.store().await;
     let org = organisation('A');
     let first = client(&org.id, "one");
-    assert!(store.add_client(&first).await.is_err());
+    assert!(store.add_client(&first, &actor()).await.is_err());
     assert_eq!(
-        store.bootstrap(&org, &sandbox(&org.id), &first).await,
+        store
+            .bootstrap(&org, &sandbox(&org.id), &first, &actor())
+            .await,
         Ok(true)
     );
-    assert!(store.add_client(&first).await.is_err());
-    assert_eq!(store.add_client(&client(&org.id, "two")).await, Ok(()));
+    assert!(store.add_client(&first, &actor()).await.is_err());
+    assert_eq!(
+        store.add_client(&client(&org.id, "two"), &actor()).await,
+        Ok(())
+    );
     assert_eq!(store.client(&ClientId("three".to_owned())).await, Ok(None));
 }
 
@@ -85,20 +96,22 @@ async fn a_client_is_replaced_with_its_roles_and_listed_with_its_organisation() 
     let (one, two) = (organisation('A'), organisation('B'));
     let mut first = client(&one.id, "one");
     assert_eq!(
-        store.bootstrap(&one, &sandbox(&one.id), &first).await,
+        store
+            .bootstrap(&one, &sandbox(&one.id), &first, &actor())
+            .await,
         Ok(true)
     );
     let second = client(&two.id, "two");
     assert_eq!(
         store
-            .add_organisation(&two, &sandbox(&two.id), &second)
+            .add_organisation(&two, &sandbox(&two.id), &second, &actor())
             .await,
         Ok(())
     );
     first.enabled = false;
     first.secret_sha256 = [9; 32];
     first.roles = vec![RoleBinding::everywhere(Role::Exporter)];
-    assert_eq!(store.replace_client(&first).await, Ok(()));
+    assert_eq!(store.replace_client(&first, &actor()).await, Ok(()));
     assert_eq!(store.client(&first.id).await, Ok(Some(first.clone())));
     assert_eq!(store.clients(&one.id).await, Ok(vec![first]));
     assert_eq!(store.clients(&two.id).await, Ok(vec![second]));
@@ -111,15 +124,17 @@ async fn a_sandbox_name_is_taken_once_per_organisation() {
     let org = organisation('A');
     let prod = sandbox(&org.id);
     assert_eq!(
-        store.bootstrap(&org, &prod, &client(&org.id, "one")).await,
+        store
+            .bootstrap(&org, &prod, &client(&org.id, "one"), &actor())
+            .await,
         Ok(true)
     );
     let mut dev = sandbox(&org.id);
     dev.id = "another id".to_owned();
     dev.is_default = false;
-    assert_eq!(store.add_sandbox(&dev).await, Ok(false));
+    assert_eq!(store.add_sandbox(&dev, &actor()).await, Ok(false));
     dev.name = SandboxName("dev".to_owned());
-    assert_eq!(store.add_sandbox(&dev).await, Ok(true));
+    assert_eq!(store.add_sandbox(&dev, &actor()).await, Ok(true));
     let mut names: Vec<_> = store.sandboxes(&org.id).await.unwrap();
     names.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
     assert_eq!(names, [dev, prod]);
@@ -134,9 +149,12 @@ async fn a_worker_reads_beside_the_service_and_cannot_write() {
 
     let org = organisation('A');
     let (sandbox, client) = (sandbox(&org.id), client(&org.id, "first"));
-    assert_eq!(service.bootstrap(&org, &sandbox, &client).await, Ok(true));
+    assert_eq!(
+        service.bootstrap(&org, &sandbox, &client, &actor()).await,
+        Ok(true)
+    );
     assert_eq!(worker.organisations().await, Ok(vec![org]));
 
-    let refused = worker.add_client(&client).await.unwrap_err();
+    let refused = worker.add_client(&client, &actor()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::StoreUnavailable);
 }

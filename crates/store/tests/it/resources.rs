@@ -4,7 +4,7 @@ use offtake_model::{Millis, Resource, ResourceBody, ResourceId, ResourceKind, Re
 use offtake_ports::testing::journal::fixture::flow_resource;
 use offtake_ports::{PageRequest, Replaced, ResourceStore};
 
-use crate::bed::{Bed, START, tenant};
+use crate::bed::{Bed, START, actor, tenant};
 
 const KIND: ResourceKind = ResourceKind::Connection;
 
@@ -47,7 +47,7 @@ async fn a_tenant_sees_and_changes_only_its_own() {
     let store = bed.store().await;
     let (prod, dev) = (tenant("prod"), tenant("dev"));
     let theirs = connection(&prod, "a", START);
-    store.insert(&theirs).await.unwrap();
+    store.insert(&theirs, &actor()).await.unwrap();
     assert_eq!(
         ResourceStore::get(&store, &dev, KIND, &theirs.id).await,
         Ok(None)
@@ -57,14 +57,20 @@ async fn a_tenant_sees_and_changes_only_its_own() {
         .await
         .unwrap();
     assert_eq!(listed.items, []);
-    assert_eq!(store.delete(&dev, KIND, &theirs.id).await, Ok(false));
+    assert_eq!(
+        store.delete(&dev, KIND, &theirs.id, &actor()).await,
+        Ok(false)
+    );
     let forged = connection(&dev, "a", START);
     assert_eq!(
-        store.replace(&forged, Revision(1)).await,
+        store.replace(&forged, Revision(1), &actor()).await,
         Ok(Replaced::Conflict)
     );
-    store.insert(&forged).await.unwrap();
-    assert_eq!(store.delete(&dev, KIND, &theirs.id).await, Ok(true));
+    store.insert(&forged, &actor()).await.unwrap();
+    assert_eq!(
+        store.delete(&dev, KIND, &theirs.id, &actor()).await,
+        Ok(true)
+    );
     let kept = ResourceStore::get(&store, &prod, KIND, &theirs.id).await;
     assert_eq!(kept, Ok(Some(theirs)));
 }
@@ -75,19 +81,22 @@ async fn a_stale_revision_replaces_nothing() {
     let store = bed.store().await;
     let prod = tenant("prod");
     let mut resource = connection(&prod, "a", START);
-    store.insert(&resource).await.unwrap();
-    assert!(store.insert(&resource).await.is_err(), "the id is taken");
+    store.insert(&resource, &actor()).await.unwrap();
+    assert!(
+        store.insert(&resource, &actor()).await.is_err(),
+        "the id is taken"
+    );
     resource.audit.updated_by = "another".to_owned();
     assert_eq!(
-        store.replace(&resource, Revision(2)).await,
+        store.replace(&resource, Revision(2), &actor()).await,
         Ok(Replaced::Conflict)
     );
     assert_eq!(
-        store.replace(&resource, Revision(1)).await,
+        store.replace(&resource, Revision(1), &actor()).await,
         Ok(Replaced::Done)
     );
     assert_eq!(
-        store.replace(&resource, Revision(1)).await,
+        store.replace(&resource, Revision(1), &actor()).await,
         Ok(Replaced::Conflict)
     );
     resource.revision = Revision(2);
@@ -102,7 +111,10 @@ async fn pages_come_newest_first_and_miss_nothing() {
     let prod = tenant("prod");
     for (id, second) in [("a", 1), ("b", 2), ("c", 2), ("d", 2), ("e", 3)] {
         let at = START.plus_millis(second * 1_000);
-        store.insert(&connection(&prod, id, at)).await.unwrap();
+        store
+            .insert(&connection(&prod, id, at), &actor())
+            .await
+            .unwrap();
     }
     let mut seen = Vec::new();
     let mut after = None;
@@ -155,7 +167,7 @@ async fn a_connection_in_use_names_the_flows_that_use_it() {
     let mut flow = flow_resource(offtake_ports::testing::journal::fixture::flow_id(1));
     flow.tenant = prod.clone();
     for resource in [&source, &target, &flow] {
-        store.insert(resource).await.unwrap();
+        store.insert(resource, &actor()).await.unwrap();
     }
     let uses = [
         (ResourceKind::Source, source.id),
@@ -178,7 +190,9 @@ async fn a_connection_in_use_names_the_flows_that_use_it() {
         );
     }
     assert_eq!(
-        store.delete(&prod, ResourceKind::Flow, &flow.id).await,
+        store
+            .delete(&prod, ResourceKind::Flow, &flow.id, &actor())
+            .await,
         Ok(true)
     );
     for (kind, id) in &uses {

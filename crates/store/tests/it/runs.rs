@@ -3,7 +3,7 @@ use offtake_ports::testing::journal::fixture::{DATASETS, flow_id, flow_resource,
 use offtake_ports::{DeliveryQueue, Enqueued, PageRequest, ResourceStore, RunLog, RunQuery, Tick};
 use offtake_store::Store;
 
-use crate::bed::{Bed, START, tenant};
+use crate::bed::{Bed, START, actor, tenant};
 
 async fn enqueue(store: &Store, tenant: &Tenant, flow: FlowId, trigger: &str, second: i64) {
     let mut run = run_of(flow, RunKind::Adhoc, trigger, &DATASETS);
@@ -12,6 +12,7 @@ async fn enqueue(store: &Store, tenant: &Tenant, flow: FlowId, trigger: &str, se
     let tick = Tick {
         run,
         schedule: None,
+        by: None,
     };
     assert_eq!(store.enqueue(&tick).await, Ok(Enqueued::Inserted));
 }
@@ -19,7 +20,7 @@ async fn enqueue(store: &Store, tenant: &Tenant, flow: FlowId, trigger: &str, se
 async fn add_flow(store: &Store, tenant: &Tenant, number: u32) -> FlowId {
     let mut flow = flow_resource(flow_id(number));
     flow.tenant = tenant.clone();
-    store.insert(&flow).await.unwrap();
+    store.insert(&flow, &actor()).await.unwrap();
     flow_id(number)
 }
 
@@ -82,6 +83,7 @@ async fn another_tenant_cannot_enqueue_for_a_flow_it_does_not_own() {
     let tick = Tick {
         run,
         schedule: None,
+        by: None,
     };
     assert_eq!(store.enqueue(&tick).await, Ok(Enqueued::Stale));
 }

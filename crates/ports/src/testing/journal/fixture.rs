@@ -9,12 +9,12 @@ use offtake_model::delivery::{AbortThen, CursorMove, SeenMove};
 use offtake_model::plan::PlanMode;
 use offtake_model::resource::{Audit, Flow, FlowState, LastOperation, SpecRef};
 use offtake_model::{
-    Attempt, AttemptId, AttemptTag, Compression, ConnectionId, DataType, DatasetId, DeliveryId,
-    DestinationKind, ErrorCode, ExportMode, ExportPlan, ExportSpec, Fault, Field, FileRules,
-    FileTask, FileType, FlowId, FolderFile, Lease, Millis, OnRewrite, OrgId, OutputEncoding,
-    Resource, ResourceBody, ResourceId, Revision, Run, RunId, RunKind, RunMetrics, SandboxName,
-    Schedule, Schema, SealedFile, SeenFolder, SinkRef, SourceRef, StageHandle, StageToken, Tenant,
-    TimeUnit, Transition, Winner,
+    Actor, Attempt, AttemptId, AttemptTag, Compression, ConnectionId, DataType, DatasetId,
+    DeliveryId, DestinationKind, ErrorCode, ExportMode, ExportPlan, ExportSpec, Fault, Field,
+    FileRules, FileTask, FileType, FlowId, FolderFile, Lease, Millis, OnRewrite, OrgId,
+    OutputEncoding, Resource, ResourceBody, ResourceId, Revision, Run, RunId, RunKind, RunMetrics,
+    SandboxName, Schedule, Schema, SealedFile, SeenFolder, SinkRef, SourceRef, StageHandle,
+    StageToken, Tenant, TimeUnit, Transition, Winner,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -34,6 +34,11 @@ pub fn tenant() -> Tenant {
         org: OrgId("0123456789ABCDEF01234567@AdobeOrg".to_owned()),
         sandbox: SandboxName("prod".to_owned()),
     }
+}
+
+/// Who changes things in the suite.
+pub fn actor() -> Actor {
+    Actor::service(tenant(), "test")
 }
 
 /// A flow's id.

@@ -12,7 +12,7 @@ use offtake_model::{DeliveryState, ErrorCode, Millis, ResourceKind, Revision, Ru
 
 use super::Place;
 use super::fixture::{
-    DATASETS, START, TTL, abort, commit, cursor_to, run_of, save_plan, tenant, wait_until,
+    DATASETS, START, TTL, abort, actor, commit, cursor_to, run_of, save_plan, tenant, wait_until,
 };
 use super::world::{World, stored_flow};
 use crate::journal::{Applied, Enqueued, Renewed, ScheduleMove, Tick};
@@ -78,6 +78,7 @@ fn tick(run: &Run, expected: u64, next_due_at: Option<Millis>) -> Tick {
             expected: Revision(expected),
             next_due_at,
         }),
+        by: None,
     }
 }
 
@@ -391,11 +392,15 @@ async fn a_deleted_flow_is_hidden_until_its_deliveries_end(place: Place<'_>) {
     let (tenant, id) = (tenant(), flow.into());
     let resources = &world.store.resources;
     assert_eq!(
-        resources.delete(&tenant, ResourceKind::Flow, &id).await,
+        resources
+            .delete(&tenant, ResourceKind::Flow, &id, &actor())
+            .await,
         Ok(true)
     );
     assert_eq!(
-        resources.delete(&tenant, ResourceKind::Flow, &id).await,
+        resources
+            .delete(&tenant, ResourceKind::Flow, &id, &actor())
+            .await,
         Ok(false)
     );
     let gone = resources.get(&tenant, ResourceKind::Flow, &id).await;
@@ -432,7 +437,9 @@ async fn a_flow_without_deliveries_is_gone_at_once(place: Place<'_>) {
     let world = World::new(place).await;
     let id = world.add_flow(1).await.into();
     let resources = &world.store.resources;
-    let deleted = resources.delete(&tenant(), ResourceKind::Flow, &id).await;
+    let deleted = resources
+        .delete(&tenant(), ResourceKind::Flow, &id, &actor())
+        .await;
     assert_eq!(deleted, Ok(true));
     world.add_flow(1).await;
 }

@@ -11,8 +11,8 @@ use offtake_model::{
 };
 
 use super::fixture::{
-    DATASETS, START, TTL, attempt, flow_id, flow_resource, point_of_no_return, run_of, save_plan,
-    tenant, winner,
+    DATASETS, START, TTL, actor, attempt, flow_id, flow_resource, point_of_no_return, run_of,
+    save_plan, tenant, winner,
 };
 use super::{Adapters, JournalBed, Place};
 use crate::journal::{Applied, Enqueued, Recorded, Tick};
@@ -47,7 +47,7 @@ impl World {
         let flow = flow_id(number);
         self.store
             .resources
-            .insert(&flow_resource(flow))
+            .insert(&flow_resource(flow), &actor())
             .await
             .unwrap();
         flow
@@ -58,6 +58,7 @@ impl World {
         let tick = Tick {
             run: run.clone(),
             schedule: None,
+            by: None,
         };
         self.store.queue.enqueue(&tick).await.unwrap()
     }
