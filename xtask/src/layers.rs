@@ -119,6 +119,14 @@ const WORLDS: &[World] = &[
         known_to: &["offtake-api"],
     },
     World {
+        name: "hyper",
+        known_to: &["offtake-api"],
+    },
+    World {
+        name: "hyper-util",
+        known_to: &["offtake-api"],
+    },
+    World {
         name: "tower",
         known_to: &["offtake-api"],
     },

@@ -21,6 +21,9 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Longest time that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How deep arrays and objects may be nested.
+const DEPTH_MAX: usize = 64;
+
 /// A JSON body. Its content type is checked first, then its presence, then its syntax.
 pub(crate) struct JsonBody(pub(crate) Value);
 
@@ -71,9 +74,35 @@ fn parse(bytes: &[u8]) -> Result<Value, Fault> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Fault::new(ErrorCode::BodyEmpty, "the request has no body"));
     }
+    if deeper_than(bytes, DEPTH_MAX) {
+        return Err(Fault::new(
+            ErrorCode::BodyTooDeep,
+            format!("the body is nested deeper than {DEPTH_MAX} levels"),
+        ));
+    }
     let value = serde_json::from_slice(bytes).map_err(|error| not_json(bytes, &error))?;
     keys::unique(bytes).map_err(|error| repeated(&error))?;
     Ok(value)
+}
+
+/// Looked at before anything is built, since building, walking and dropping all go as deep as the text says.
+fn deeper_than(json: &[u8], levels: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > levels {
+            return true;
+        }
+    }
+    false
 }
 
 fn repeated(error: &serde_json::Error) -> Fault {
@@ -133,4 +162,19 @@ fn too_large() -> Fault {
 
 fn broken(what: &str) -> Fault {
     Fault::new(ErrorCode::BodyNotJson, format!("the body {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::deeper_than;
+
+    #[test]
+    fn depth_is_that_of_brackets_outside_of_text() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(!deeper_than(nested(64).as_bytes(), 64));
+        assert!(deeper_than(nested(65).as_bytes(), 64));
+        let text = format!(r#"{{"a": "\\\"{}"}}"#, "[".repeat(99));
+        assert!(!deeper_than(text.as_bytes(), 1));
+        assert!(!deeper_than(br#"[{"a":1},{"b":[]}]"#, 3));
+    }
 }

@@ -3,24 +3,26 @@
 //!
 //! The one law: the checks of the contract (2.2) come before a handler sees anything.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 use metrics::{counter, histogram};
 use offtake_api_types::TenantInfo;
 use offtake_model::{ErrorCode, Fault, Permission};
 use offtake_service::{Caller, Presented, Service};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use crate::problem::{Refusal, render};
+use crate::rate::Buckets;
 
 /// Longest path and query, in bytes.
 const URI_BYTES_MAX: usize = 8 * 1024;
@@ -31,13 +33,32 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// Paths that answer however busy the service is.
 const HEALTH: &str = "/health/";
 
+/// Paths where nobody is recognised yet: the address stands for the client.
+const TOKENS: &str = "/ims/";
+
+/// Where bytes of files are sent: as long as they flow, they may take their time.
+const FILES: &str = "/files/{*file}";
+
 /// State of the outermost layer.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) service: Arc<Service>,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) trusted: TrustProxy,
+    pub(crate) by_address: Arc<Buckets<IpAddr>>,
 }
+
+/// State of the layer that recognises callers.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) service: Arc<Service>,
+    pub(crate) by_client: Arc<Buckets<String>>,
+    pub(crate) answer_timeout: Duration,
+}
+
+/// How long a refused caller should wait.
+#[derive(Clone, Copy)]
+struct Wait(Duration);
 
 /// Says whether an address is that of a proxy of the operator's own.
 pub type TrustProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
@@ -66,13 +87,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
 /// The outermost layer: limits on the way in, rendering on the way out.
 pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    if let Some(address) = origin(&gate, &request) {
+    let address = origin(&gate, &request);
+    if let Some(address) = address {
         request.extensions_mut().insert(Origin(address));
     }
     let method = request.method().clone();
-    let response = match admit(&gate, &request) {
+    let response = match admit(&gate, &request, address) {
         Ok(_slot) => next.run(request).await,
-        Err(fault) => Refusal(fault).into_response(),
+        Err(refused) => refused,
     };
     let response = finish(&gate, response);
     let route = response
@@ -115,7 +137,7 @@ fn method_label(method: &Method) -> &'static str {
 
 /// Recognises the caller; handlers find it in the request's extensions.
 pub(crate) async fn recognise(
-    State(service): State<Arc<Service>>,
+    State(door): State<Door>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -131,12 +153,20 @@ pub(crate) async fn recognise(
         address: address.as_deref(),
         ..presented(request.headers())
     };
-    let caller = service.authenticate(&presented).await;
+    let caller = door.service.authenticate(&presented).await;
     let mut response = match caller {
         Ok(caller) => {
             let tenant = tenant_info(&caller);
-            request.extensions_mut().insert(caller);
-            let mut response = next.run(request).await;
+            let mut response = match door
+                .by_client
+                .take(caller.client.to_string(), Instant::now())
+            {
+                Ok(()) => {
+                    request.extensions_mut().insert(caller);
+                    in_time(&door, matched.as_ref(), next.run(request)).await
+                }
+                Err(wait) => slow_down(wait),
+            };
             response.extensions_mut().insert(tenant);
             response
         }
@@ -146,6 +176,40 @@ pub(crate) async fn recognise(
         response.extensions_mut().insert(matched);
     }
     response
+}
+
+/// The answer, unless it takes too long to begin. What was committed by then stays.
+async fn in_time(
+    door: &Door,
+    matched: Option<&MatchedPath>,
+    answer: impl Future<Output = Response>,
+) -> Response {
+    if matched.is_some_and(|matched| matched.as_str().ends_with(FILES)) {
+        return answer.await;
+    }
+    let limit = door.answer_timeout;
+    timeout(limit, answer).await.unwrap_or_else(|_| {
+        Refusal::new(
+            ErrorCode::RequestTimedOut,
+            format!("there was no answer within {} s", limit.as_secs()),
+        )
+        .into_response()
+    })
+}
+
+fn slow_down(wait: Duration) -> Response {
+    let refusal = Refusal::new(
+        ErrorCode::RateLimited,
+        format!("too many requests; the next one passes in {} s", secs(wait)),
+    );
+    let mut response = refusal.into_response();
+    response.extensions_mut().insert(Wait(wait));
+    response
+}
+
+/// Whole seconds, never too few.
+fn secs(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// Lets a caller pass who has one of the permissions that the operation needs.
@@ -175,13 +239,20 @@ pub(crate) fn tenant_info(caller: &Caller) -> TenantInfo {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "the refusal is the answer")]
 fn admit<'a>(
     gate: &'a Gate,
     request: &Request,
-) -> Result<Option<tokio::sync::SemaphorePermit<'a>>, Fault> {
+    address: Option<IpAddr>,
+) -> Result<Option<SemaphorePermit<'a>>, Response> {
+    let refused = |fault: Fault| Refusal(fault).into_response();
     let uri = request.uri().path_and_query().map_or("", |it| it.as_str());
     if uri.len() > URI_BYTES_MAX {
-        return Err(too_large("path and query", uri.len(), URI_BYTES_MAX));
+        return Err(refused(too_large(
+            "path and query",
+            uri.len(),
+            URI_BYTES_MAX,
+        )));
     }
     let headers: usize = request
         .headers()
@@ -189,15 +260,31 @@ fn admit<'a>(
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
     if headers > HEADER_BYTES_MAX {
-        return Err(too_large("headers", headers, HEADER_BYTES_MAX));
+        return Err(refused(too_large("headers", headers, HEADER_BYTES_MAX)));
     }
     if uri.starts_with(HEALTH) {
         return Ok(None);
     }
-    gate.slots
-        .try_acquire()
-        .map(Some)
-        .map_err(|_| Fault::new(ErrorCode::ServiceBusy, "too many requests at the same time"))
+    if uri.starts_with(TOKENS)
+        && let Some(address) = address
+        && let Err(wait) = gate.by_address.take(network_of(address), Instant::now())
+    {
+        return Err(slow_down(wait));
+    }
+    gate.slots.try_acquire().map(Some).map_err(|_| {
+        refused(Fault::new(
+            ErrorCode::ServiceBusy,
+            "too many requests at the same time",
+        ))
+    })
+}
+
+/// One customer of a provider has a whole network of IPv6 addresses.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+    }
 }
 
 fn finish(gate: &Gate, mut response: Response) -> Response {
@@ -205,7 +292,12 @@ fn finish(gate: &Gate, mut response: Response) -> Response {
         let allow = response.headers_mut().remove(ALLOW);
         let tenant = response.extensions_mut().remove::<TenantInfo>();
         let route = response.extensions_mut().remove::<MatchedPath>();
+        let wait = response.extensions_mut().remove::<Wait>();
         response = render(&fault, tenant.as_ref(), gate.service.now(), allow);
+        if let Some(Wait(wait)) = wait {
+            let value = HeaderValue::from(secs(wait));
+            response.headers_mut().insert(RETRY_AFTER, value);
+        }
         if let Some(route) = route {
             response.extensions_mut().insert(route);
         }

@@ -9,17 +9,21 @@ mod body;
 mod gate;
 mod problem;
 mod query;
+mod rate;
 mod reply;
 mod router;
 mod routes;
 mod search;
+mod server;
 mod table;
 mod wire;
 
 pub use axum::Router;
 
 pub use gate::TrustProxy;
-pub use router::{ApiSettings, RenderMetrics, operations, router, serve};
+pub use rate::Rate;
+pub use router::{ApiSettings, RenderMetrics, operations, router};
+pub use server::{ConnectionLimits, serve};
 pub use table::{Needs, Operation};
 
 /// Prefix of the Flow Service paths.

@@ -1,9 +1,8 @@
 //! The table of paths.
 
 use std::any::Any;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -14,13 +13,13 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use offtake_model::ErrorCode;
 use offtake_service::Service;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::gate::{self, Gate, TrustProxy};
+use crate::gate::{self, Door, Gate, TrustProxy};
 use crate::problem::Refusal;
+use crate::rate::{Buckets, Rate};
 use crate::routes;
 use crate::table::Operation;
 
@@ -39,6 +38,10 @@ pub struct ApiSettings {
     pub metrics: Option<RenderMetrics>,
     /// Whose `X-Forwarded-For` is believed; nobody's by default.
     pub trusted: TrustProxy,
+    /// How often a client may ask; for tokens, how often an address may.
+    pub rate: Rate,
+    /// How long an answer may take to begin, other than to bytes of files.
+    pub answer_timeout: Duration,
 }
 
 impl Default for ApiSettings {
@@ -47,6 +50,11 @@ impl Default for ApiSettings {
             requests_max: 256,
             metrics: None,
             trusted: Arc::new(|_| false),
+            rate: Rate {
+                per_second: 100,
+                burst: 1_000,
+            },
+            answer_timeout: Duration::from_secs(120),
         }
     }
 }
@@ -57,11 +65,17 @@ pub fn router(service: Arc<Service>, settings: &ApiSettings) -> Router {
         service: Arc::clone(&service),
         slots: Arc::new(Semaphore::new(settings.requests_max)),
         trusted: Arc::clone(&settings.trusted),
+        by_address: Arc::new(Buckets::new(settings.rate)),
+    };
+    let door = Door {
+        service: Arc::clone(&service),
+        by_client: Arc::new(Buckets::new(settings.rate)),
+        answer_timeout: settings.answer_timeout,
     };
     let (of_callers, _) = routes::of_callers().into_parts();
     let (of_anybody, _) = routes::of_anybody().into_parts();
     let known = of_callers
-        .route_layer(from_fn_with_state(Arc::clone(&service), gate::recognise))
+        .route_layer(from_fn_with_state(door, gate::recognise))
         .merge(match &settings.metrics {
             Some(render) => of_anybody.layer(Extension(Arc::clone(render))),
             None => of_anybody,
@@ -80,18 +94,6 @@ pub fn operations() -> Vec<Operation> {
     let (_, of_callers) = routes::of_callers().into_parts();
     let (_, of_anybody) = routes::of_anybody().into_parts();
     [of_callers, of_anybody].concat()
-}
-
-/// Answers requests on the listener until `until` is ready and the open ones have ended.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    until: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(until)
-        .await
 }
 
 /// Both `…/flows/` and `…/flows/{id}/` are in documented use (contract, 4).

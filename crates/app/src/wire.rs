@@ -154,7 +154,12 @@ fn router(service: &Arc<Service>, config: &Config) -> Result<Router> {
     let settings = offtake_api::ApiSettings {
         metrics: Some(crate::metrics::install()?),
         trusted: config.server.trusted()?,
-        ..offtake_api::ApiSettings::default()
+        requests_max: config.limits.requests_at_once.max(1),
+        rate: offtake_api::Rate {
+            per_second: config.limits.requests_per_second,
+            burst: config.limits.burst,
+        },
+        answer_timeout: Duration::from_secs(config.limits.request_timeout_secs.max(1)),
     };
     Ok(offtake_api::router(Arc::clone(service), &settings))
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bounds;
 pub mod calendar;
 pub mod canonical;
 pub mod delivery;

@@ -330,6 +330,16 @@ error_codes! {
     /// The data directory is held by another process.
     DataDirInUse, "DATA_DIR_IN_USE", 1160, 503, Some("1103"), "Service Unavailable", Transient, "Stop the other process, wait for its end, or use another data directory.";
 
+    // Limits and quotas.
+    /// The client asks more often than it may.
+    RateLimited, "RATE_LIMITED", 1220, 429, None, "Too many requests", Transient, "Wait as many seconds as `Retry-After` says; an operator can raise `limits.requests_per_second`.";
+    /// The answer took longer than requests may take.
+    RequestTimedOut, "REQUEST_TIMED_OUT", 1221, 504, Some("1104"), "Gateway Timeout", Transient, "Read what became of the request before repeating it; an operator can raise `limits.request_timeout_secs`.";
+    /// JSON that is nested too deeply.
+    BodyTooDeep, "BODY_TOO_DEEP", 1222, 400, None, "Invalid request", Permanent, "Send JSON with at most 64 levels of arrays and objects.";
+    /// A resource would grow beyond the limit.
+    DocumentTooLarge, "DOCUMENT_TOO_LARGE", 1223, 413, None, "Document too large", Permanent, "Keep a resource below 256 KiB, 20,000 values and 64 levels; use several resources instead.";
+
     // The network.
     /// A connection that the operator's policy does not allow.
     NetworkRefused, "NETWORK_REFUSED", 1100, 422, None, "Network refused", Permanent, "Use an address that may be reached, or let the operator add its network to `network.allow` (port to `network.ports`, plain HTTP by `network.allow_http`).";

@@ -4,7 +4,7 @@
 //!
 //! The one law: secret parameters are sealed before anything is stored, and no view shows them.
 
-use offtake_core::{calendar, validate};
+use offtake_core::{bounds, calendar, validate};
 use offtake_model::resource::{Auth, Connection};
 use offtake_model::{
     ErrorCode, Fault, Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
@@ -27,6 +27,7 @@ pub type ConnectionView = Entity<Connection>;
 impl Service {
     /// Makes a base connection.
     pub async fn create_connection(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
+        bounds::check(body)?;
         let draft = validate::connection(body)?;
         let id = self.new_uuid().to_string();
         let now = self.clock.now();

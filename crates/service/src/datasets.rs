@@ -1,6 +1,6 @@
 //! Datasets: tables of the lake, registered by location (contract, 4.6 and 10.1).
 
-use offtake_core::{specs, validate};
+use offtake_core::{bounds, specs, validate};
 use offtake_model::batch::{BatchQuery, BatchState};
 use offtake_model::resource::{Dataset, TableFormat};
 use offtake_model::{
@@ -87,6 +87,7 @@ impl Service {
     /// Registers a table of the lake as a dataset, or makes a managed one when no location is given. A table that is
     /// registered must exist and be readable.
     pub async fn create_dataset(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
+        bounds::check(body)?;
         let draft = validate::dataset(body)?;
         let id = DatasetId(self.random_hex(12));
         let (source, format) = if let Some(location) = &draft.location {

@@ -3,7 +3,7 @@
 //! The one law: a flow that is stored can run. Whatever a delivery would stumble over at once is refused here.
 
 use offtake_core::export_spec::{base_of, export_spec};
-use offtake_core::{schedule, specs, validate};
+use offtake_core::{bounds, schedule, specs, validate};
 use offtake_model::resource::{Flow, FlowState, LastOperation};
 use offtake_model::{
     ErrorCode, ExportSpec, Fault, FlowId, Millis, Resource, ResourceBody, ResourceId, ResourceKind,
@@ -122,6 +122,7 @@ impl Service {
         body: &Value,
         start: FlowStart,
     ) -> Result<Changed, Fault> {
+        bounds::check(body)?;
         let draft = validate::flow(body)?;
         let now = self.clock.now();
         let (state, enabled_at, next_due_at) = match start {

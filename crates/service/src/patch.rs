@@ -5,6 +5,7 @@
 //!
 //! The one law: an edit can reach nothing that a create couldn't.
 
+use offtake_core::bounds::{self, DEPTH_MAX};
 use offtake_core::validate;
 use offtake_model::resource::Object;
 use offtake_model::{ErrorCode, Fault, Resource, ResourceKind};
@@ -36,6 +37,8 @@ impl<'a> Operation<'a> {
                 list.len()
             )));
         }
+        // They are kept with a flow, as its last operation.
+        bounds::check(body)?;
         list.iter().map(Self::parse).collect()
     }
 
@@ -43,6 +46,12 @@ impl<'a> Operation<'a> {
         let text = |key: &str| operation.get(key).and_then(Value::as_str);
         let op = text("op").unwrap_or_default().to_ascii_lowercase();
         let path = text("path").unwrap_or_default();
+        if path.split('/').count() > DEPTH_MAX {
+            return Err(path_invalid(format!(
+                "path {} has more than {DEPTH_MAX} steps",
+                validate::quoted(path)
+            )));
+        }
         let value = operation.get("value");
         match (op.as_str(), value) {
             ("add" | "replace", Some(_)) => Ok(Self {
@@ -130,6 +139,14 @@ impl Service {
         etag::check(&found, if_match)?;
         Ok(found)
     }
+}
+
+/// The edited body, unless the operations made too much of it. They only add what they bring, so that one look at
+/// the end is enough.
+pub(crate) fn grown(body: Object) -> Result<Value, Fault> {
+    let body = Value::Object(body);
+    bounds::check(&body)?;
+    Ok(body)
 }
 
 pub(crate) fn operation_invalid(message: impl Into<String>) -> Fault {

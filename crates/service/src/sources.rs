@@ -1,6 +1,6 @@
 //! Source connections: which datasets (contract, 4.8).
 
-use offtake_core::validate;
+use offtake_core::{bounds, validate};
 use offtake_model::resource::{DatasetEntry, SourceConnection};
 use offtake_model::{
     DatasetId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
@@ -43,6 +43,7 @@ impl Placed for SourceView {
 impl Service {
     /// Makes a source connection. Every dataset must exist; names that are missing are filled in.
     pub async fn create_source(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
+        bounds::check(body)?;
         let draft = validate::source(body)?;
         let mut datasets = Vec::with_capacity(draft.datasets.len());
         for dataset in draft.datasets {

@@ -1,6 +1,6 @@
 //! Target connections: where the files go and what they look like (contract, 4.9).
 
-use offtake_core::validate;
+use offtake_core::{bounds, validate};
 use offtake_model::resource::TargetConnection;
 use offtake_model::{
     ConnectionId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
@@ -43,6 +43,7 @@ impl Placed for TargetView {
 impl Service {
     /// Makes a target connection. Its base connection must exist and be of the same spec.
     pub async fn create_target(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
+        bounds::check(body)?;
         let draft = validate::target(body)?;
         let base = self
             .base_connection(caller, draft.base_connection_id)

@@ -17,6 +17,7 @@ mod connections;
 mod edits;
 mod flows;
 mod identity;
+mod limits;
 mod lists;
 mod runs;
 mod secrecy;

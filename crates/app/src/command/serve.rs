@@ -95,6 +95,7 @@ impl Running {
         let server = tokio::spawn(offtake_api::serve(
             listener,
             router,
+            config.limits.connections(),
             until.cancelled_owned(),
         ));
         let (looping, until) = (wired.deliveries, stop.clone());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::secrets_place;
 use crate::entity;
 use crate::identity::Caller;
-use crate::patch::{Operation, path_invalid};
+use crate::patch::{Operation, grown, path_invalid};
 use crate::service::{Changed, Service};
 
 const PATHS: &str = "/name, /description, /auth/params, /auth/params/<key>";
@@ -42,13 +42,7 @@ impl Service {
             unmask(&mut body, &stored);
         }
         let after = self
-            .edited(
-                caller,
-                &before,
-                connection,
-                &Value::Object(body),
-                credentials,
-            )
+            .edited(caller, &before, connection, &grown(body)?, credentials)
             .await?;
         self.replace(caller, &before, &after).await
     }

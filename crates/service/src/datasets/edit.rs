@@ -2,7 +2,7 @@
 //!
 //! The one law: an edit can reach nothing that a create couldn't, and never the table's place.
 
-use offtake_core::validate;
+use offtake_core::{bounds, validate};
 use offtake_model::resource::{Dataset, Object};
 use offtake_model::{ErrorCode, Fault, Resource, ResourceBody, ResourceKind};
 use offtake_ports::Replaced;
@@ -66,6 +66,7 @@ impl Service {
                 }
             }
         }
+        bounds::check(&object)?;
         let draft = validate::dataset(&object)?;
         if draft.location.is_some_and(|given| given != location) {
             return Err(Fault::new(

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::due_at_once;
 use crate::entity;
 use crate::identity::Caller;
-use crate::patch::{Operation, path_invalid};
+use crate::patch::{Operation, grown, path_invalid};
 use crate::service::{Changed, Service};
 
 const PATHS: &str = "/name, /description, /scheduleParams, /scheduleParams/<key>, /sourceConnectionIds, \
@@ -55,7 +55,7 @@ fn edited(flow: Flow, operations: &Value, now: Millis, ran: bool) -> Result<Flow
     for operation in Operation::list(operations)? {
         apply(&mut body, &operation)?;
     }
-    let draft = validate::flow(&Value::Object(body))?;
+    let draft = validate::flow(&grown(body)?)?;
     let rescheduled = draft.schedule.echo != flow.schedule_params;
     let mut after = Flow {
         name: draft.name,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::entity;
 use crate::identity::Caller;
-use crate::patch::{Operation, path_invalid};
+use crate::patch::{Operation, grown, path_invalid};
 use crate::service::{Changed, Service};
 
 impl Service {
@@ -29,7 +29,7 @@ impl Service {
         for operation in Operation::list(operations)? {
             apply(&mut body, &operation)?;
         }
-        let body = Value::Object(body);
+        let body = grown(body)?;
         let mut after = Self::touched(caller, &before, self.clock.now());
         after.body = ResourceBody::Source(SourceConnection {
             name: validate::name(&body)?,

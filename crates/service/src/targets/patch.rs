@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::entity;
 use crate::identity::Caller;
-use crate::patch::Operation;
+use crate::patch::{Operation, grown};
 use crate::service::{Changed, Service};
 
 const PATHS: &str = "/name, /description, /params, /params/<key>";
@@ -29,7 +29,7 @@ impl Service {
         for operation in Operation::list(operations)? {
             apply(&mut body, &operation)?;
         }
-        let draft = validate::target(&Value::Object(body))?;
+        let draft = validate::target(&grown(body)?)?;
         let mut after = Self::touched(caller, &before, self.clock.now());
         after.body = ResourceBody::Target(TargetConnection {
             name: draft.name,
