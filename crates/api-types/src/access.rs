@@ -36,6 +36,43 @@ pub struct Organisation {
     pub name: String,
     /// When it was made, in epoch milliseconds.
     pub created_at: i64,
+    /// What it may use.
+    #[serde(default)]
+    pub quotas: Quotas,
+}
+
+/// An organisation with what it may use and what it uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganisationDetails {
+    /// The organisation.
+    #[serde(flatten)]
+    pub organisation: Organisation,
+    /// What it uses at this moment.
+    pub usage: Usage,
+}
+
+/// What an organisation may use; null is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Quotas {
+    /// Flows in all of its sandboxes.
+    pub flows: Option<u64>,
+    /// Runs worked on at the same time.
+    pub concurrent_runs: Option<u64>,
+    /// Bytes delivered in a day of UTC.
+    pub bytes_per_day: Option<u64>,
+}
+
+/// What an organisation uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// Flows in all of its sandboxes.
+    pub flows: u64,
+    /// Runs that are worked on.
+    pub running: u64,
+    /// Bytes delivered since midnight UTC.
+    pub bytes_today: u64,
 }
 
 /// A client.

@@ -65,7 +65,9 @@ mod needs {
     pub(super) const VIEW_SANDBOXES: Needs = Needs::AnyOf(&[P::ViewSandboxes]);
     /// Making sandboxes and clients, reading the audit log.
     pub(super) const MANAGE_ACCESS: Needs = Needs::AnyOf(&[P::ManageAccess]);
-    /// Making organisations.
+    /// Reading an organisation, one's own or any.
+    pub(super) const VIEW_ORGANISATION: Needs = Needs::AnyOf(&[P::ManageAccess, P::ManageServer]);
+    /// Making and changing organisations.
     pub(super) const MANAGE_SERVER: Needs = Needs::AnyOf(&[P::ManageServer]);
 }
 

@@ -120,6 +120,11 @@ impl Client {
         answer(request, &format!("{method} {path}")).await
     }
 
+    /// The organisation that we belong to.
+    pub(crate) fn org(&self) -> &str {
+        &self.credentials.org
+    }
+
     /// A request with the documented headers.
     fn request(&self, method: &Method, path: &str) -> RequestBuilder {
         self.http

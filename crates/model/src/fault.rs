@@ -340,6 +340,9 @@ error_codes! {
     /// A resource would grow beyond the limit.
     DocumentTooLarge, "DOCUMENT_TOO_LARGE", 1223, 413, None, "Document too large", Permanent, "Keep a resource below 256 KiB, 20,000 values and 64 levels; use several resources instead.";
 
+    /// An organisation has used up what it may use.
+    QuotaExceeded, "QUOTA_EXCEEDED", 1224, 400, Some("1100"), "Invalid request", Permanent, "Delete what is no longer needed, wait for the next day, or ask the operator for a higher quota (`offtake org quota`).";
+
     // The network.
     /// A connection that the operator's policy does not allow.
     NetworkRefused, "NETWORK_REFUSED", 1100, 422, None, "Network refused", Permanent, "Use an address that may be reached, or let the operator add its network to `network.allow` (port to `network.ports`, plain HTTP by `network.allow_http`).";

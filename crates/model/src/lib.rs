@@ -15,6 +15,7 @@ pub mod fault;
 pub mod id;
 pub mod manifest;
 pub mod plan;
+pub mod quota;
 pub mod resource;
 pub mod run;
 pub mod schedule;
@@ -42,6 +43,7 @@ pub use plan::{
     Compression, DestinationKind, ExportPlan, ExportSpec, FileRules, FileTask, FileType, OnRewrite,
     OutputEncoding, SinkRef,
 };
+pub use quota::{Quotas, Usage};
 pub use resource::{Resource, ResourceBody, ResourceKind, Revision};
 pub use run::{Run, RunKind, RunMetrics};
 pub use schedule::{ExportMode, Schedule, TimeUnit};

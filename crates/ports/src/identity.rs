@@ -1,7 +1,9 @@
 //! Organisations, sandboxes and clients. Whoever changes one is written down with the change.
 
 use async_trait::async_trait;
-use offtake_model::{Actor, ClientId, Fault, Millis, OrgId, RoleBinding, SandboxName};
+use offtake_model::{
+    Actor, ClientId, Fault, Millis, OrgId, Quotas, RoleBinding, SandboxName, Usage,
+};
 
 /// Keeps identities.
 #[async_trait]
@@ -45,6 +47,15 @@ pub trait IdentityStore: Send + Sync {
     /// The sandbox of that name.
     async fn sandbox(&self, org: &OrgId, name: &SandboxName) -> Result<Option<Sandbox>, Fault>;
 
+    /// The organisation of that id.
+    async fn organisation(&self, id: &OrgId) -> Result<Option<Organisation>, Fault>;
+
+    /// Replaces an organisation's name and quotas.
+    async fn replace_organisation(&self, org: &Organisation, by: &Actor) -> Result<(), Fault>;
+
+    /// What the organisation uses at this moment.
+    async fn usage(&self, org: &OrgId) -> Result<Usage, Fault>;
+
     /// All organisations.
     async fn organisations(&self) -> Result<Vec<Organisation>, Fault>;
 }
@@ -58,6 +69,8 @@ pub struct Organisation {
     pub name: String,
     /// When it was made.
     pub created_at: Millis,
+    /// What it may use.
+    pub quotas: Quotas,
 }
 
 /// An isolated part of an organisation.

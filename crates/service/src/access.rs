@@ -7,7 +7,7 @@ use offtake_core::calendar;
 use offtake_core::validate::{self, quoted, shown};
 use offtake_model::resource::Object;
 use offtake_model::{
-    ClientId, ErrorCode, Fault, OrgId, Permission, Role, RoleBinding, SandboxName,
+    ClientId, ErrorCode, Fault, OrgId, Permission, Quotas, Role, RoleBinding, SandboxName,
 };
 use offtake_ports::{ClientRecord, Organisation, Sandbox};
 use secrecy::SecretString;
@@ -49,6 +49,7 @@ impl Service {
             id: self.new_org_id(),
             name,
             created_at: now,
+            quotas: Quotas::default(),
         };
         let sandbox = self.default_sandbox(&org.id, now);
         let made = self.new_client(
@@ -281,7 +282,11 @@ fn role(name: &str) -> Result<Role, Fault> {
     })
 }
 
-fn known<'a>(what: &str, value: &'a Value, fields: &[&str]) -> Result<&'a Object, Fault> {
+pub(crate) fn known<'a>(
+    what: &str,
+    value: &'a Value,
+    fields: &[&str],
+) -> Result<&'a Object, Fault> {
     let object = value
         .as_object()
         .ok_or_else(|| invalid(format!("{what} must be a JSON object")))?;
@@ -306,6 +311,6 @@ fn text<'a>(object: &'a Object, key: &str) -> Result<Option<&'a str>, Fault> {
     }
 }
 
-fn invalid(message: String) -> Fault {
+pub(crate) fn invalid(message: String) -> Fault {
     Fault::new(ErrorCode::FieldInvalid, message)
 }

@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use offtake_core::calendar;
 use offtake_model::{
-    Actor, ClientId, ErrorCode, Fault, OrgId, Permission, Role, RoleBinding, SandboxName, Tenant,
+    Actor, ClientId, ErrorCode, Fault, OrgId, Permission, Quotas, Role, RoleBinding, SandboxName,
+    Tenant,
 };
 use offtake_ports::{Organisation, Sandbox};
 use secrecy::{ExposeSecret, SecretString};
@@ -127,6 +128,7 @@ impl Service {
             id: self.new_org_id(),
             name: "Organisation".to_owned(),
             created_at: now,
+            quotas: Quotas::default(),
         };
         let org = organisation.id.clone();
         let sandbox = self.default_sandbox(&org, now);

@@ -2,15 +2,22 @@
 //!
 //! The one law: a client's secret is here only as a digest.
 
+mod organisation;
+mod sandbox;
+
 use async_trait::async_trait;
 use offtake_model::audit::AuditObject;
-use offtake_model::{Actor, ClientId, Fault, Millis, OrgId, Role, RoleBinding, SandboxName};
+use offtake_model::{Actor, ClientId, Fault, Millis, OrgId, Role, RoleBinding, SandboxName, Usage};
 use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::audit;
 use crate::failure::{Attempting, corrupt};
+use crate::quotas;
+use crate::rows::signed;
 use crate::store::{Store, commit};
+use organisation::OrganisationRow;
+use sandbox::SandboxRow;
 
 /// Stands in a row for every sandbox of the organisation.
 const EVERYWHERE: &str = "*";
@@ -32,11 +39,10 @@ impl IdentityStore for Store {
         if known > 0 {
             return Ok(false);
         }
-        insert_organisation(&mut tx, org).await?;
-        insert_sandbox(&mut tx, sandbox).await?;
+        organisation::insert(&mut tx, org).await?;
+        sandbox::insert(&mut tx, sandbox).await?;
         insert_client(&mut tx, client).await?;
-        self.made(&mut tx, by, "organisations", org.id.as_str(), &[&org.name])
-            .await?;
+        self.organisation_made(&mut tx, by, org).await?;
         self.client_made(&mut tx, by, client).await?;
         commit(tx).await?;
         Ok(true)
@@ -102,11 +108,10 @@ impl IdentityStore for Store {
         by: &Actor,
     ) -> Result<(), Fault> {
         let mut tx = self.write().await?;
-        insert_organisation(&mut tx, org).await?;
-        insert_sandbox(&mut tx, sandbox).await?;
+        organisation::insert(&mut tx, org).await?;
+        sandbox::insert(&mut tx, sandbox).await?;
         insert_client(&mut tx, client).await?;
-        self.made(&mut tx, by, "organisations", org.id.as_str(), &[&org.name])
-            .await?;
+        self.organisation_made(&mut tx, by, org).await?;
         self.client_made(&mut tx, by, client).await?;
         commit(tx).await
     }
@@ -123,7 +128,7 @@ impl IdentityStore for Store {
         if known > 0 {
             return Ok(false);
         }
-        insert_sandbox(&mut tx, sandbox).await?;
+        sandbox::insert(&mut tx, sandbox).await?;
         let columns = [sandbox.name.as_str(), &sandbox.title];
         self.made(&mut tx, by, "sandboxes", &sandbox.id, &columns)
             .await?;
@@ -159,19 +164,47 @@ impl IdentityStore for Store {
 
     async fn organisations(&self) -> Result<Vec<Organisation>, Fault> {
         let mut tx = self.read().await?;
-        let rows: Vec<(String, String, i64)> =
-            sqlx::query_as("SELECT id, name, created_at FROM organisation ORDER BY created_at, id")
+        let rows: Vec<OrganisationRow> =
+            sqlx::query_as("SELECT * FROM organisation ORDER BY created_at, id")
                 .fetch_all(&mut *tx)
                 .await
                 .attempting("list organisations")?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, name, created_at)| Organisation {
-                id: OrgId(id),
-                name,
-                created_at: Millis(created_at),
-            })
-            .collect())
+        rows.into_iter()
+            .map(OrganisationRow::into_organisation)
+            .collect()
+    }
+
+    async fn organisation(&self, id: &OrgId) -> Result<Option<Organisation>, Fault> {
+        let mut tx = self.read().await?;
+        organisation::read(&mut tx, id).await
+    }
+
+    async fn replace_organisation(&self, org: &Organisation, by: &Actor) -> Result<(), Fault> {
+        let mut tx = self.write().await?;
+        let before = organisation::read(&mut tx, &org.id).await?;
+        let limit = |limit: Option<u64>| limit.map(signed);
+        sqlx::query(
+            "UPDATE organisation SET name = ?, flows_max = ?, concurrent_runs_max = ?, bytes_per_day_max = ?
+             WHERE id = ?",
+        )
+        .bind(&org.name)
+        .bind(limit(org.quotas.flows))
+        .bind(limit(org.quotas.concurrent_runs))
+        .bind(limit(org.quotas.bytes_per_day))
+        .bind(org.id.as_str())
+        .execute(&mut *tx)
+        .await
+        .attempting(format_args!("change organisation {}", org.id))?;
+        let object = AuditObject::new("organisations", org.id.as_str());
+        let before = before.as_ref().map(organisation::digest_of);
+        let after = Some(organisation::digest_of(org));
+        audit::record(&mut tx, self.now(), by, &object, before, after).await?;
+        commit(tx).await
+    }
+
+    async fn usage(&self, org: &OrgId) -> Result<Usage, Fault> {
+        let mut tx = self.read().await?;
+        quotas::usage(&mut tx, org, self.now()).await
     }
 }
 
@@ -186,6 +219,17 @@ impl Store {
     ) -> Result<(), Fault> {
         let object = AuditObject::new(collection, id);
         let after = Some(audit::digest_of(columns));
+        audit::record(db, self.now(), by, &object, None, after).await
+    }
+
+    async fn organisation_made(
+        &self,
+        db: &mut SqliteConnection,
+        by: &Actor,
+        org: &Organisation,
+    ) -> Result<(), Fault> {
+        let object = AuditObject::new("organisations", org.id.as_str());
+        let after = Some(organisation::digest_of(org));
         audit::record(db, self.now(), by, &object, None, after).await
     }
 
@@ -240,33 +284,6 @@ async fn read_client(
     }
 }
 
-async fn insert_organisation(db: &mut SqliteConnection, org: &Organisation) -> Result<(), Fault> {
-    sqlx::query("INSERT INTO organisation (id, name, created_at) VALUES (?, ?, ?)")
-        .bind(org.id.as_str())
-        .bind(&org.name)
-        .bind(org.created_at.0)
-        .execute(db)
-        .await
-        .attempting(format_args!("insert organisation {}", org.id))?;
-    Ok(())
-}
-
-async fn insert_sandbox(db: &mut SqliteConnection, sandbox: &Sandbox) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO sandbox (org, name, id, title, is_default, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-    )
-    .bind(sandbox.org.as_str())
-    .bind(sandbox.name.as_str())
-    .bind(&sandbox.id)
-    .bind(&sandbox.title)
-    .bind(sandbox.is_default)
-    .bind(sandbox.created_at.0)
-    .execute(db)
-    .await
-    .attempting(format_args!("insert sandbox {}", sandbox.name))?;
-    Ok(())
-}
-
 async fn insert_client(db: &mut SqliteConnection, client: &ClientRecord) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO client (id, org, name, secret_sha256, created_at, enabled) VALUES (?, ?, ?, ?, ?, ?)",
@@ -317,29 +334,6 @@ async fn with_roles(db: &mut SqliteConnection, row: ClientRow) -> Result<ClientR
     });
     let roles = roles.collect::<Result<_, Fault>>()?;
     row.into_record(roles)
-}
-
-#[derive(FromRow)]
-struct SandboxRow {
-    org: String,
-    name: String,
-    id: String,
-    title: String,
-    is_default: bool,
-    created_at: i64,
-}
-
-impl From<SandboxRow> for Sandbox {
-    fn from(row: SandboxRow) -> Self {
-        Self {
-            id: row.id,
-            org: OrgId(row.org),
-            name: SandboxName(row.name),
-            title: row.title,
-            is_default: row.is_default,
-            created_at: Millis(row.created_at),
-        }
-    }
 }
 
 #[derive(FromRow)]

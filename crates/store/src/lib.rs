@@ -14,6 +14,7 @@ mod failure;
 mod identity;
 mod journal;
 mod queue;
+mod quotas;
 mod resources;
 mod rows;
 mod runs;

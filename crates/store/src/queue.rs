@@ -19,6 +19,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::audit;
 use crate::failure::Attempting;
+use crate::quotas;
 use crate::resources::ResourceRow;
 use crate::rows::{counter, parse_id, signed, to_json};
 use crate::store::{Store, commit};
@@ -47,6 +48,7 @@ impl DeliveryQueue for Store {
         let mut tx = self.write().await?;
         let enqueued = enqueue::enqueue(&mut tx, tick, self.now()).await?;
         if let (Enqueued::Inserted, Some(by)) = (enqueued, &tick.by) {
+            quotas::check_bytes(&mut tx, &by.tenant.org, self.now()).await?;
             let spec = to_json(&tick.run.spec, "run spec")?;
             let after = audit::digest_of(&[&tick.run.trigger_key, &spec]);
             let object = AuditObject::new("runs", tick.run.id.to_string());
@@ -180,8 +182,16 @@ async fn claim(
     now: Millis,
     ttl: Duration,
 ) -> Result<Option<ClaimedRow>, Fault> {
+    // An organisation at its limit of concurrent runs begins no other; one that has had its bytes for today, none.
     sqlx::query_as(
-        "UPDATE delivery SET
+        "WITH busy (org) AS MATERIALIZED (
+           SELECT o.id FROM organisation o WHERE o.concurrent_runs_max <= (
+             SELECT count(DISTINCT b.run_id) FROM delivery b
+             WHERE b.org = o.id AND b.completed_at IS NULL AND b.lease_owner IS NOT NULL AND b.lease_expires_at > ?3)),
+         sated (org) AS MATERIALIZED (
+           SELECT o.id FROM organisation o LEFT JOIN delivered_bytes b ON b.org = o.id AND b.day = ?4
+           WHERE o.bytes_per_day_max <= coalesce(b.bytes, 0))
+         UPDATE delivery SET
            state = CASE state WHEN 'queued' THEN 'planning' WHEN 'retry_wait' THEN resume ELSE state END,
            resume = NULL, not_before = NULL, claims_lost = claims_lost + (lease_owner IS NOT NULL),
            lease_owner = ?1, lease_epoch = lease_epoch + 1, lease_expires_at = ?2,
@@ -189,18 +199,23 @@ async fn claim(
          WHERE n = (
            SELECT n FROM delivery d
            WHERE d.completed_at IS NULL AND (
-             (d.state = 'queued' AND NOT EXISTS (
+             (d.state = 'queued' AND d.org NOT IN (SELECT org FROM sated) AND NOT EXISTS (
                SELECT 1 FROM delivery a WHERE a.flow_id = d.flow_id AND a.dataset_id = d.dataset_id
                  AND a.completed_at IS NULL AND a.state <> 'queued'))
              OR (d.state = 'retry_wait' AND d.not_before <= ?3)
              OR (d.state IN ('planning', 'executing', 'publishing', 'manifesting', 'aborting')
                AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= ?3)))
+             AND (d.state NOT IN ('queued', 'retry_wait') OR d.org NOT IN (SELECT org FROM busy)
+               OR EXISTS (
+                 SELECT 1 FROM delivery s WHERE s.org = d.org AND s.run_id = d.run_id AND s.completed_at IS NULL
+                   AND s.lease_owner IS NOT NULL AND s.lease_expires_at > ?3))
            ORDER BY d.n LIMIT 1)
          RETURNING id, lease_epoch, lease_expires_at",
     )
     .bind(owner)
     .bind(after(now, ttl).0)
     .bind(now.0)
+    .bind(quotas::day(now))
     .fetch_optional(db)
     .await
     .attempting("claim a delivery")

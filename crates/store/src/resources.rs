@@ -2,6 +2,8 @@
 //!
 //! The one law: a resource is found only under its own tenant, and changed only at the revision its writer read.
 
+mod flow;
+
 use async_trait::async_trait;
 use offtake_model::audit::AuditObject;
 use offtake_model::resource::Audit;
@@ -13,10 +15,12 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::audit;
 use crate::failure::{Attempting, corrupt};
-use crate::queue::cancel;
+use crate::quotas;
 use crate::rows::body::{BodyRow, FlowColumns, decode, encode};
 use crate::rows::{counter, kind_name, signed};
 use crate::store::{Store, commit};
+use flow::delete_flow;
+pub(crate) use flow::remove_hidden_flow;
 
 #[async_trait]
 impl ResourceStore for Store {
@@ -90,6 +94,9 @@ impl ResourceStore for Store {
     async fn insert(&self, resource: &Resource, by: &Actor) -> Result<(), Fault> {
         let body = encode(&resource.body)?;
         let mut tx = self.write().await?;
+        if resource.kind() == ResourceKind::Flow {
+            quotas::check_flows(&mut tx, &resource.tenant.org).await?;
+        }
         insert_row(&mut tx, resource, &body).await?;
         let (object, after) = (object(resource.kind(), &resource.id), digest_of(&body));
         audit::record(&mut tx, self.now(), by, &object, None, Some(after)).await?;
@@ -381,54 +388,4 @@ async fn delete_row(
     .await
     .attempting(format_args!("delete {} {id}", kind_name(kind)))?;
     Ok(done.rows_affected() == 1)
-}
-
-async fn delete_flow(
-    db: &mut SqliteConnection,
-    tenant: &Tenant,
-    id: &ResourceId,
-    now: Millis,
-) -> Result<bool, Fault> {
-    let hidden = sqlx::query(
-        "UPDATE resource SET hidden = 1, next_due_at = NULL
-         WHERE org = ? AND sandbox = ? AND kind = 'flow' AND id = ? AND hidden = 0",
-    )
-    .bind(tenant.org.as_str())
-    .bind(tenant.sandbox.as_str())
-    .bind(id.as_str())
-    .execute(&mut *db)
-    .await
-    .attempting(format_args!("hide flow {id}"))?;
-    if hidden.rows_affected() == 0 {
-        return Ok(false);
-    }
-    cancel::of_flow(db, tenant, id.as_str(), now).await?;
-    remove_hidden_flow(db, id.as_str()).await?;
-    Ok(true)
-}
-
-/// Removes a hidden flow with its cursors, once none of its deliveries is unfinished.
-pub(crate) async fn remove_hidden_flow(db: &mut SqliteConnection, flow: &str) -> Result<(), Fault> {
-    let removed = sqlx::query(
-        "DELETE FROM resource WHERE kind = 'flow' AND id = ?1 AND hidden = 1
-           AND NOT EXISTS (SELECT 1 FROM delivery WHERE flow_id = ?1 AND completed_at IS NULL)",
-    )
-    .bind(flow)
-    .execute(&mut *db)
-    .await
-    .attempting(format_args!("remove deleted flow {flow}"))?;
-    if removed.rows_affected() == 0 {
-        return Ok(());
-    }
-    for statement in [
-        "DELETE FROM cursor WHERE flow_id = ?",
-        "DELETE FROM seen_file WHERE flow_id = ?",
-    ] {
-        sqlx::query(statement)
-            .bind(flow)
-            .execute(&mut *db)
-            .await
-            .attempting(format_args!("remove cursors of deleted flow {flow}"))?;
-    }
-    Ok(())
 }

@@ -22,6 +22,7 @@ const CLIENTS: &str = "/offtake/v1/clients";
 
 pub(super) fn routes() -> Routes {
     let client = format!("{CLIENTS}/{{id}}");
+    let organisation = format!("{ORGANISATIONS}/{{id}}");
     Routes::default()
         .get(SANDBOXES, needs::VIEW_SANDBOXES, sandboxes)
         .post(SANDBOXES, needs::MANAGE_ACCESS, create_sandbox)
@@ -32,6 +33,12 @@ pub(super) fn routes() -> Routes {
         )
         .get(ORGANISATIONS, needs::MANAGE_SERVER, organisations)
         .post(ORGANISATIONS, needs::MANAGE_SERVER, create_organisation)
+        .get(
+            &organisation,
+            needs::VIEW_ORGANISATION,
+            organisation_details,
+        )
+        .patch(&organisation, needs::MANAGE_SERVER, change_organisation)
         .get(CLIENTS, needs::MANAGE_ACCESS, clients)
         .post(CLIENTS, needs::MANAGE_ACCESS, create_client)
         .patch(&client, needs::MANAGE_ACCESS, change_client)
@@ -77,6 +84,25 @@ async fn create_organisation(
 ) -> Reply {
     let made = service.create_organisation(&caller, &body).await?;
     Ok((StatusCode::CREATED, Json(wire::new_organisation(&made))).into_response())
+}
+
+async fn organisation_details(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+) -> Reply {
+    let found = service.organisation(&caller, &id).await?;
+    Ok(Json(wire::organisation_details(&found)).into_response())
+}
+
+async fn change_organisation(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    let changed = service.change_organisation(&caller, &id, &body).await?;
+    Ok(Json(wire::organisation_details(&changed)).into_response())
 }
 
 async fn clients(State(service): State<Arc<Service>>, Who(caller): Who) -> Reply {

@@ -1,10 +1,11 @@
 //! Organisations, sandboxes and clients.
 
 use offtake_api_types::access::{
-    Client, NewOrganisation, Organisation, RoleBinding, SandboxPage, Sandboxes,
+    Client, NewOrganisation, Organisation, OrganisationDetails, Quotas, RoleBinding, SandboxPage,
+    Sandboxes, Usage,
 };
 use offtake_api_types::{Object, Sandbox};
-use offtake_service::{ClientRecord, FirstClient, NewSecret, SandboxView};
+use offtake_service::{ClientRecord, FirstClient, NewSecret, OrganisationView, SandboxView};
 use secrecy::ExposeSecret;
 
 /// A sandbox (contract, 10.5).
@@ -48,6 +49,23 @@ pub(crate) fn organisation(it: &offtake_service::Organisation) -> Organisation {
         id: it.id.to_string(),
         name: it.name.clone(),
         created_at: it.created_at.0,
+        quotas: Quotas {
+            flows: it.quotas.flows,
+            concurrent_runs: it.quotas.concurrent_runs,
+            bytes_per_day: it.quotas.bytes_per_day,
+        },
+    }
+}
+
+/// An organisation with what it uses.
+pub(crate) fn organisation_details(view: &OrganisationView) -> OrganisationDetails {
+    OrganisationDetails {
+        organisation: organisation(&view.organisation),
+        usage: Usage {
+            flows: view.usage.flows,
+            running: view.usage.running,
+            bytes_today: view.usage.bytes_today,
+        },
     }
 }
 

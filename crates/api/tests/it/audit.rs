@@ -179,6 +179,10 @@ async fn request(world: &World, operation: &str) -> (String, Value, Vec<(&'stati
             plain(SANDBOXES.to_owned(), json!({"name": "dev"}))
         }
         "POST /offtake/v1/organisations" => plain(operation[5..].to_owned(), named),
+        "PATCH /offtake/v1/organisations/{id}" => plain(
+            format!("/offtake/v1/organisations/{}", world.first.org),
+            json!({"quotas": {"flows": 9}}),
+        ),
         "POST /offtake/v1/clients" => plain(
             operation[5..].to_owned(),
             json!({"name": "c", "roles": [{"role": "viewer"}]}),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Subcommand, ValueEnum};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::client::Client;
 use crate::output::Output;
@@ -24,6 +24,37 @@ pub(crate) enum Organisations {
     },
     /// List the organisations of this service.
     List,
+    /// Show what an organisation may use and what it uses.
+    Show {
+        /// Id of the organisation; the client's own when absent.
+        id: Option<String>,
+    },
+    /// Set what an organisation may use. Quotas that are not named stay.
+    Quota {
+        /// Id of the organisation.
+        id: String,
+        /// Flows in all of its sandboxes, or `none` for no limit.
+        #[arg(long, value_parser = limit)]
+        flows: Option<Limit>,
+        /// Runs worked on at the same time, or `none`; further ones wait.
+        #[arg(long, value_parser = limit)]
+        concurrent_runs: Option<Limit>,
+        /// Bytes delivered in a day of UTC, or `none`; no delivery begins after that.
+        #[arg(long, value_parser = limit)]
+        bytes_per_day: Option<Limit>,
+    },
+}
+
+/// A limit, or none.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit(Option<u64>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    let number = text.parse().map(|number| Limit(Some(number)));
+    number.map_err(|_| "must be a whole number or `none`".to_owned())
 }
 
 #[derive(Subcommand)]
@@ -111,6 +142,32 @@ pub(crate) async fn organisations(
         }
         Organisations::List => {
             list(&client, ORGANISATIONS, "items", &["id", "name"], output).await?;
+        }
+        Organisations::Show { id } => {
+            let id = id.unwrap_or_else(|| client.org().to_owned());
+            let path = format!("{ORGANISATIONS}/{id}");
+            let found = client.call(Method::GET, &path, None).await?;
+            output.answer(&found, || uses(&found));
+        }
+        Organisations::Quota {
+            id,
+            flows,
+            concurrent_runs,
+            bytes_per_day,
+        } => {
+            let mut quotas = Map::new();
+            for (key, limit) in [
+                ("flows", flows),
+                ("concurrentRuns", concurrent_runs),
+                ("bytesPerDay", bytes_per_day),
+            ] {
+                if let Some(Limit(limit)) = limit {
+                    quotas.insert(key.to_owned(), json!(limit));
+                }
+            }
+            let (path, body) = (format!("{ORGANISATIONS}/{id}"), json!({ "quotas": quotas }));
+            let changed = client.call(Method::PATCH, &path, Some(&body)).await?;
+            output.answer(&changed, || uses(&changed));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -203,6 +260,30 @@ async fn list(
         rows.map(line).collect::<Vec<_>>().join("\n")
     });
     Ok(())
+}
+
+/// What an organisation uses of what it may.
+fn uses(organisation: &Value) -> String {
+    let line = |label: &str, used: &str, quota: &str| {
+        let number =
+            |group: &str, key: &str| organisation.pointer(&format!("/{group}/{key}")).cloned();
+        let used = number("usage", used).unwrap_or_default();
+        match number("quotas", quota).filter(|it| !it.is_null()) {
+            Some(quota) => format!("{label}{used} of {quota}"),
+            None => format!("{label}{used}, no limit"),
+        }
+    };
+    [
+        format!(
+            "organisation     {}  {}",
+            part(organisation, "id"),
+            part(organisation, "name")
+        ),
+        line("flows            ", "flows", "flows"),
+        line("concurrent runs  ", "running", "concurrentRuns"),
+        line("bytes today      ", "bytesToday", "bytesPerDay"),
+    ]
+    .join("\n")
 }
 
 fn secret(client: &Value, output: Output) {

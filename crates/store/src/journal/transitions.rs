@@ -11,6 +11,7 @@ use sqlx::{Sqlite, SqliteConnection};
 
 use super::{guarded, seen};
 use crate::failure::Attempting;
+use crate::quotas;
 use crate::resources::remove_hidden_flow;
 use crate::rows::run::parse_run_kind;
 use crate::rows::{signed, to_json};
@@ -153,6 +154,8 @@ impl Step<'_> {
         .execute(&mut *self.db)
         .await
         .attempting(self.what("keep the delivered files of"))?;
+        let delivery = self.lease.delivery.to_string();
+        quotas::count_bytes(self.db, &delivery, metrics.output_bytes, self.now).await?;
         self.end_flow().await?;
         Ok(Applied::Done)
     }

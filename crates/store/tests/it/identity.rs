@@ -1,17 +1,18 @@
 use std::sync::Arc;
 
-use offtake_model::{ClientId, ErrorCode, OrgId, Role, RoleBinding, SandboxName};
+use offtake_model::{ClientId, ErrorCode, OrgId, Quotas, Role, RoleBinding, SandboxName};
 use offtake_ports::testing::ManualClock;
 use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
 use offtake_store::Store;
 
-use crate::bed::{Bed, START};
+use crate::bed::{Bed, START, actor};
 
 fn organisation(digit: char) -> Organisation {
     Organisation {
         id: OrgId(format!("{}@AdobeOrg", digit.to_string().repeat(24))),
         name: "Example".to_owned(),
         created_at: START,
+        quotas: Quotas::default(),
     }
 }
 
@@ -26,7 +27,7 @@ fn sandbox(org: &OrgId) -> Sandbox {
     }
 }
 
-fn client(org: &OrgId, id: &str) -> ClientRecord {
+pub(crate) fn client(org: &OrgId, id: &str) -> ClientRecord {
     ClientRecord {
         id: ClientId(id.to_owned()),
         org: org.clone(),

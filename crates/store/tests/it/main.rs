@@ -10,6 +10,7 @@ mod bed;
 mod identity;
 mod journal;
 mod opening;
+mod quotas;
 mod resources;
 mod runs;
 mod secrets;
