@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use offtake_api::Router;
 use offtake_core::delivery::Policy;
 use offtake_delivery::DeliveryService;
-use offtake_destination::{FolderSinks, Patience, S3Sinks};
+use offtake_destination::{FolderSinks, S3Sinks};
 use offtake_destination_sftp::SftpSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, Lakes, LocalIntake, UploadFolder};
@@ -19,7 +19,7 @@ use offtake_ports::{
     Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets, Sinks,
 };
 use offtake_service::{Service, StoredCredentials};
-use offtake_storage::{Network, Roles};
+use offtake_storage::{Network, Retries, Roles};
 use offtake_store::{KeyFileSecrets, Store};
 use secrecy::ExposeSecret;
 
@@ -94,11 +94,11 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let zone = zone(place, config)?;
     let stored = StoredCredentials::new(Arc::new(store.clone()), Arc::clone(&secrets));
     let stored: Arc<dyn Credentials> = Arc::new(stored);
-    let sinks_with = |patience| {
+    let sinks_with = |retries| {
         let stored = Arc::clone(&stored);
-        sinks(place, config, &network, zone.clone(), stored, patience).map(Arc::new)
+        sinks(place, config, &network, zone.clone(), stored, retries).map(Arc::new)
     };
-    let sinks = sinks_with(Patience::default())?;
+    let sinks = sinks_with(Retries::default())?;
 
     store.void_leases().await.map_err(told)?;
     let deps = offtake_delivery::Deps {
@@ -182,7 +182,7 @@ pub(crate) fn worker_runner(place: &Place, config: &Config) -> Result<Arc<TaskRu
     let network = Network::new(config.network.settings()?).map_err(told)?;
     let zone = zone(place, config)?;
     let stored = Arc::new(stored);
-    let sinks = sinks(place, config, &network, zone, stored, Patience::default())?;
+    let sinks = sinks(place, config, &network, zone, stored, Retries::default())?;
     let lake = lake(place, config, &network)?;
     Ok(task_runner(&lake, Arc::new(sinks)))
 }
@@ -248,11 +248,11 @@ fn sinks(
     network: &Network,
     zone: FolderSinks,
     credentials: Arc<dyn Credentials>,
-    patience: Patience,
+    retries: Retries,
 ) -> Result<SinkRouter> {
     let stores = Arc::clone(&credentials);
     let roles = config.aws.sts()?.map(|sts| Roles::new(network, sts));
-    let buckets = Arc::new(S3Sinks::new(network, stores, patience).with_roles(roles));
+    let buckets = Arc::new(S3Sinks::new(network, stores, retries).with_roles(roles));
     let sftp = config.sftp.settings(&place.data_dir);
     let accounts = SftpSinks::new(network.clone(), credentials, sftp);
     Ok(SinkRouter::new(vec![
@@ -267,11 +267,11 @@ fn sinks(
 }
 
 /// Somebody waits for the answer of a trial: a store that is busy or silent fails it soon.
-fn impatience() -> Patience {
-    Patience {
+fn impatience() -> Retries {
+    Retries {
         calls_max: 2,
         total_max: Duration::from_secs(5),
-        ..Patience::default()
+        ..Retries::default()
     }
 }
 

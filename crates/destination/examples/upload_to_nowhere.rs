@@ -11,13 +11,13 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use offtake_destination::{Patience, S3Sinks};
+use offtake_destination::S3Sinks;
 use offtake_model::plan::DestinationKind;
 use offtake_model::{
     AttemptId, AttemptTag, ConnectionId, DeliveryId, Fault, OrgId, SandboxName, SinkRef, Tenant,
 };
 use offtake_ports::{Access, Credentials, EndOfStream, Sinks as _};
-use offtake_storage::{Network, NetworkSettings};
+use offtake_storage::{Network, NetworkSettings, Retries};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,7 +64,7 @@ async fn upload(address: &str, gigabytes: u64) -> Outcome<()> {
         ..NetworkSettings::default()
     })?;
     let told = Arc::new(Told(address.to_owned()));
-    let sinks = S3Sinks::new(&network, told, Patience::default());
+    let sinks = S3Sinks::new(&network, told, Retries::default());
     let sink = sinks
         .open(&SinkRef {
             kind: DestinationKind::S3,

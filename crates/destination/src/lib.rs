@@ -11,5 +11,5 @@ mod sinks;
 mod upload;
 
 pub use folder::FolderSink;
-pub use s3::{FixedKeys, KeyProvider, Patience, S3Sinks};
+pub use s3::{FixedKeys, KeyProvider, S3Sinks};
 pub use sinks::FolderSinks;

@@ -12,7 +12,6 @@ mod codes;
 mod dialect;
 mod keys;
 mod location;
-mod patience;
 mod settings;
 mod sink;
 mod sinks;
@@ -20,5 +19,4 @@ mod upload;
 mod xml;
 
 pub use keys::{FixedKeys, KeyProvider};
-pub use patience::Patience;
 pub use sinks::S3Sinks;

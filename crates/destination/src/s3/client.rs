@@ -1,4 +1,4 @@
-//! The handful of calls that the protocol needs, each repeated within the bounds of patience.
+//! The handful of calls that the protocol needs, each repeated within bounds.
 //!
 //! Every call may be made twice: what a repetition means is the sink's to judge. No call follows a redirect; a region
 //! that the store names is followed once, where nobody fixed it.
@@ -14,13 +14,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use offtake_model::{AttemptTag, ErrorCode, Fault};
-use offtake_storage::{AwsSigner, Door, NoAnswer};
+use offtake_storage::{AwsSigner, Door, NoAnswer, Retries};
 
 use super::checksum::{Algorithm, Sum};
 use super::codes::{Meaning, Refusal, header};
 use super::dialect::Dialect;
 use super::location::Location;
-use super::patience::Patience;
 use super::settings::{Encryption, Settings};
 use super::xml::{self, Part};
 
@@ -43,7 +42,7 @@ const ENCRYPTION_KEY: HeaderName =
 /// One bucket of one store, with what it takes to speak to it.
 pub(crate) struct Client {
     door: Door,
-    patience: Patience,
+    retries: Retries,
     settings: Settings,
     region: Region,
 }
@@ -145,10 +144,10 @@ impl<'a> Call<'a> {
 }
 
 impl Client {
-    pub(crate) fn new(door: Door, patience: Patience, settings: Settings, region: Region) -> Self {
+    pub(crate) fn new(door: Door, retries: Retries, settings: Settings, region: Region) -> Self {
         Self {
             door,
-            patience,
+            retries,
             settings,
             region,
         }
@@ -389,7 +388,7 @@ impl Client {
         missing: &str,
         read: impl Fn(Response<Bytes>) -> Option<T> + Send + Sync,
     ) -> Result<T, Failure> {
-        let mut left = self.patience.begin();
+        let mut left = self.retries.begin();
         let (mut moved, mut renewed) = (false, false);
         loop {
             let failure = match self.once(call).await.map(&read) {
@@ -511,7 +510,7 @@ fn crc32c(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use offtake_storage::{AwsKeys, Network, NetworkSettings};
+    use offtake_storage::{AwsKeys, Network, NetworkSettings, Retries};
     use secrecy::SecretString;
 
     use super::{Client, Failure};
@@ -519,7 +518,6 @@ mod tests {
     use crate::s3::dialect::Dialect;
     use crate::s3::keys::FixedKeys;
     use crate::s3::location::Location;
-    use crate::s3::patience::Patience;
     use crate::s3::settings::Settings;
 
     fn client(region_fixed: bool) -> Client {
@@ -538,7 +536,7 @@ mod tests {
             })),
         };
         let region = Arc::new(Mutex::new(settings.region.clone()));
-        Client::new(network.door(), Patience::default(), settings, region)
+        Client::new(network.door(), Retries::default(), settings, region)
     }
 
     fn elsewhere(region: &str) -> Failure {

@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use offtake_model::{ErrorCode, Fault, SinkRef};
 use offtake_ports::{Credentials, Sinks, StagedSink};
-use offtake_storage::{Door, Network, Roles};
+use offtake_storage::{Door, Network, Retries, Roles};
 
 use super::client::{Client, Region};
-use super::patience::Patience;
 use super::settings::Settings;
 use super::sink::S3Sink;
 
@@ -22,7 +21,7 @@ const REGIONS_MAX: usize = 1_000;
 pub struct S3Sinks {
     door: Door,
     credentials: Arc<dyn Credentials>,
-    patience: Patience,
+    retries: Retries,
     /// Takes on roles of customers, where the operator has keys to do so.
     roles: Option<Roles>,
     /// Regions that stores named, by bucket, so that a bucket elsewhere is asked after once.
@@ -31,11 +30,11 @@ pub struct S3Sinks {
 
 impl S3Sinks {
     /// Sinks that speak through this network, with what the connections say.
-    pub fn new(network: &Network, credentials: Arc<dyn Credentials>, patience: Patience) -> Self {
+    pub fn new(network: &Network, credentials: Arc<dyn Credentials>, retries: Retries) -> Self {
         Self {
             door: network.door(),
             credentials,
-            patience,
+            retries,
             roles: None,
             regions: Mutex::default(),
         }
@@ -80,7 +79,7 @@ impl Sinks for S3Sinks {
             .await?;
         let settings = Settings::read(&access, bucket, &sink.tenant.org, self.roles.as_ref())?;
         let region = self.region(&settings);
-        let client = Client::new(self.door.clone(), self.patience, settings, region);
+        let client = Client::new(self.door.clone(), self.retries, settings, region);
         Ok(Arc::new(S3Sink::new(client)))
     }
 }

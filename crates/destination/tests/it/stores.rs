@@ -6,14 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use offtake_destination::{Patience, S3Sinks};
+use offtake_destination::S3Sinks;
 use offtake_model::plan::DestinationKind;
 use offtake_model::resource::Object;
 use offtake_model::{ConnectionId, ErrorCode, Fault, SinkRef, Tenant};
 use offtake_ports::testing::SinkBench;
 use offtake_ports::testing::sink_suite::conforms;
 use offtake_ports::{Access, Credentials, Sinks};
-use offtake_storage::{AwsKeys, AwsSigner, Network, NetworkSettings};
+use offtake_storage::{AwsKeys, AwsSigner, Network, NetworkSettings, Retries};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -122,12 +122,12 @@ impl Bucket {
 
     fn s3_sinks(&self) -> S3Sinks {
         let told = Arc::new(Told(self.access.clone()));
-        let patience = Patience {
+        let retries = Retries {
             // One of the servers breaks where others say that an upload is gone.
             calls_max: 3,
-            ..Patience::default()
+            ..Retries::default()
         };
-        S3Sinks::new(&self.network, told, patience)
+        S3Sinks::new(&self.network, told, retries)
     }
 }
 
@@ -256,7 +256,7 @@ async fn each_wrong_setting_has_its_own_code() {
         ),
     ];
     for (access, bucket, expected) in table {
-        let sinks = S3Sinks::new(&loopback(), Arc::new(Told(access)), Patience::default());
+        let sinks = S3Sinks::new(&loopback(), Arc::new(Told(access)), Retries::default());
         let sink = sinks
             .open(&bucket_sink(DestinationKind::S3, bucket))
             .await

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use offtake_destination::{Patience, S3Sinks};
+use offtake_destination::S3Sinks;
 use offtake_model::plan::DestinationKind;
 use offtake_model::{ErrorCode, Fault, StageToken};
 use offtake_ports::{Discarded, EndOfStream, Published, Sinks, StagedSink};
-use offtake_storage::{Network, NetworkSettings};
+use offtake_storage::{Network, NetworkSettings, Retries};
 use serde_json::json;
 
 use crate::bench::tag;
@@ -32,13 +32,13 @@ async fn open(script: &Script, kind: DestinationKind) -> Arc<dyn StagedSink> {
         request_timeout: Duration::from_millis(300),
         ..NetworkSettings::default()
     });
-    let patience = Patience {
+    let retries = Retries {
         calls_max: 3,
         pause_first: Duration::from_millis(1),
         pause_max: Duration::from_millis(5),
-        ..Patience::default()
+        ..Retries::default()
     };
-    let sinks = S3Sinks::new(&network.unwrap(), Arc::new(Told(access)), patience);
+    let sinks = S3Sinks::new(&network.unwrap(), Arc::new(Told(access)), retries);
     sinks.open(&bucket_sink(kind, "b")).await.unwrap()
 }
 

@@ -1,4 +1,6 @@
-//! How long a call is repeated when the store is busy or silent: full jitter, a bounded count and a bounded time.
+//! How long a call is repeated when a store is busy or silent: full jitter, a bounded count and a bounded time.
+//!
+//! The door itself repeats nothing; whoever knows what may be repeated asks here.
 //!
 //! The one law: waiting ends.
 
@@ -9,7 +11,7 @@ use uuid::Uuid;
 
 /// Bounds of repeating one call.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Retries {
     /// How often a call is made at most.
     pub calls_max: u32,
     /// The first pause is at most this long, each further one at most twice the one before.
@@ -20,7 +22,7 @@ pub struct Patience {
     pub total_max: Duration,
 }
 
-impl Default for Patience {
+impl Default for Retries {
     fn default() -> Self {
         Self {
             calls_max: 7,
@@ -31,16 +33,18 @@ impl Default for Patience {
     }
 }
 
-/// The patience left for one call.
-pub(crate) struct Left {
-    bounds: Patience,
+/// What is left of them for one call.
+#[derive(Debug)]
+pub struct RetriesLeft {
+    bounds: Retries,
     calls: u32,
     until: Instant,
 }
 
-impl Patience {
-    pub(crate) fn begin(self) -> Left {
-        Left {
+impl Retries {
+    /// Begins a call: it is being made for the first time.
+    pub fn begin(self) -> RetriesLeft {
+        RetriesLeft {
             bounds: self,
             calls: 1,
             until: Instant::now() + self.total_max,
@@ -48,9 +52,9 @@ impl Patience {
     }
 }
 
-impl Left {
+impl RetriesLeft {
     /// Waits before the next call. `false` when there is none.
-    pub(crate) async fn pause(&mut self, asked: Option<Duration>) -> bool {
+    pub async fn pause(&mut self, asked: Option<Duration>) -> bool {
         if self.calls >= self.bounds.calls_max {
             return false;
         }
@@ -79,16 +83,16 @@ fn fraction() -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use super::Patience;
+    use super::Retries;
 
     #[tokio::test]
     async fn calls_are_counted() {
-        let patience = Patience {
+        let retries = Retries {
             calls_max: 3,
             pause_first: Duration::from_nanos(1),
-            ..Patience::default()
+            ..Retries::default()
         };
-        let mut left = patience.begin();
+        let mut left = retries.begin();
         assert!(left.pause(None).await);
         assert!(left.pause(None).await);
         assert!(!left.pause(None).await);
@@ -96,11 +100,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_pause_that_ends_too_late_is_not_begun() {
-        let patience = Patience {
+        let retries = Retries {
             total_max: Duration::from_secs(5),
-            ..Patience::default()
+            ..Retries::default()
         };
-        let mut left = patience.begin();
+        let mut left = retries.begin();
         assert!(!left.pause(Some(Duration::from_secs(10))).await);
     }
 }
