@@ -20,7 +20,6 @@ use crate::dir::{Dir, Entry, Renamed};
 use crate::fault::{self, from_io};
 use crate::key::Key;
 use crate::mark::{self, Marking};
-use crate::probe;
 use crate::upload::FolderUpload;
 
 /// A sandbox's landing zone.
@@ -179,7 +178,7 @@ impl StagedSink for FolderSink {
     }
 
     async fn probe(&self) -> Result<(), Fault> {
-        probe::prove(self).await
+        offtake_ports::probe::prove(self).await
     }
 }
 

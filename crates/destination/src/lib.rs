@@ -5,7 +5,6 @@ mod fault;
 mod folder;
 mod key;
 mod mark;
-mod probe;
 mod s3;
 mod sinks;
 mod upload;

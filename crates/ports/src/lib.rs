@@ -14,6 +14,7 @@ pub mod identity;
 pub mod intake;
 pub mod journal;
 pub mod lake;
+pub mod probe;
 pub mod resources;
 pub mod runs;
 pub mod sink;

@@ -20,7 +20,6 @@ use super::client::{Client, Completed, Failure, Head};
 use super::codes::Meaning;
 use super::location::check_key;
 use super::upload::{S3Upload, Sealed};
-use crate::probe;
 
 /// How often an abort is repeated until the store knows the upload no more: a part that was under way can outlive one.
 const ABORTS_MAX: u32 = 8;
@@ -349,7 +348,7 @@ impl StagedSink for S3Sink {
     }
 
     async fn probe(&self) -> Result<(), Fault> {
-        probe::prove(self).await
+        offtake_ports::probe::prove(self).await
     }
 }
 

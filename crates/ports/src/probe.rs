@@ -6,15 +6,26 @@
 
 use bytes::Bytes;
 use offtake_model::{AttemptId, AttemptTag, DeliveryId, ErrorCode, Fault, StageToken};
-use offtake_ports::{Discarded, EndOfStream, Published, StagedSink};
 use uuid::Uuid;
+
+use crate::sink::{Discarded, EndOfStream, Published, StagedSink};
 
 /// What the scratch files hold.
 const CONTENT: &[u8] = b"offtake probe\n";
 
-/// Proves the promises, then removes the scratch folder.
-pub(crate) async fn prove(sink: &dyn StagedSink) -> Result<(), Fault> {
-    let key = format!(".offtake-probe-{}/probe", Uuid::new_v4().simple());
+/// The name of a scratch folder that nobody else uses.
+pub fn scratch() -> String {
+    format!(".offtake-probe-{}", Uuid::new_v4().simple())
+}
+
+/// Proves the promises in a scratch folder.
+pub async fn prove(sink: &dyn StagedSink) -> Result<(), Fault> {
+    prove_in(sink, &scratch()).await
+}
+
+/// Proves the promises in this folder, for a sink that must remove the folder itself.
+pub async fn prove_in(sink: &dyn StagedSink, folder: &str) -> Result<(), Fault> {
+    let key = format!("{folder}/probe");
     let tag = || AttemptTag {
         delivery: DeliveryId(Uuid::nil()),
         task: 0,
