@@ -1,12 +1,10 @@
-"""A bucket on one of the bed's S3 servers, looked at by boto3 and by the same oracle that judges folders.
+"""A bucket on one of the bed's S3 servers, looked at by boto3.
 
-For the oracle the bucket is copied into a folder; what is staged is what the store calls an upload in progress.
+What is staged is what the store calls an upload in progress.
 """
 
 from __future__ import annotations
 
-import shutil
-import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from bed import known, need
-from offtake import S3, S3_FLOW, Destination, until
-from oracle import Delivered, Watcher, check_exactly_once, check_files, check_folder, check_tiled, manifests
+from offtake import S3, S3_FLOW, Destination
+from store import Store, StoreWatcher
 
 # The strict one and the quick one.
 SERVERS = ["radosgw", "moto"]
@@ -31,12 +29,12 @@ def strictest() -> str:
     return "radosgw" if known("S3_RADOSGW") else "moto"
 
 
-class Bucket:
+class Bucket(Store):
     """A bucket of the test's own."""
 
     def __init__(self, server: str, folder: Path) -> None:
+        super().__init__(folder)
         self.endpoint = need(f"S3_{server.upper()}")
-        self.mirror = folder / f"bucket-{uuid.uuid4().hex[:8]}"
         self.name = f"test-{uuid.uuid4().hex}"
         self.client = self.client_of(need("S3_ACCESS_KEY"), need("S3_SECRET_KEY"))
         self.client.create_bucket(Bucket=self.name)
@@ -79,36 +77,13 @@ class Bucket:
         """The keys of uploads that were begun and neither completed nor aborted."""
         return [it["Key"] for it in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])]
 
-    def look(self) -> Path:
-        """A fresh copy of the bucket."""
-        shutil.rmtree(self.mirror, ignore_errors=True)
-        self.mirror.mkdir(parents=True)
-        for key in self.objects():
-            path = self.mirror / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.client.get_object(Bucket=self.name, Key=key)["Body"].read())
-        return self.mirror
+    def read(self, key: str) -> bytes:
+        """What a consumer reads there."""
+        return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
 
-    def manifests(self) -> list[Delivered]:
-        """Every manifest of ours in a fresh copy, in the order of the deliveries."""
-        return manifests(self.look())
-
-    def check(self, rows: int) -> list[Delivered]:
-        """Every row up to that one came once, in files as their manifests say, and nothing else is there or staged."""
-        found = self.manifests()
-        for delivered in found:
-            check_files(delivered)
-        check_exactly_once(found, range(rows))
-        check_tiled(found)
-        check_folder(self.mirror, found)
-        return found
-
-    def check_swept(self, seconds: float = 20) -> None:
-        """The janitor leaves no upload in progress."""
-        for _ in until(seconds):
-            if not self.uploads():
-                return
-        raise AssertionError(f"still staged: {self.uploads()}")
+    def staged(self) -> list[str]:
+        """Uploads in progress."""
+        return self.uploads()
 
     def remove(self) -> None:
         """Takes the bucket away again: the server keeps its objects in memory."""
@@ -119,26 +94,7 @@ class Bucket:
         self.client.delete_bucket(Bucket=self.name)
 
 
-class BucketWatcher(Watcher):
-    """Lists the bucket all the time and remembers each object with every size it was seen at."""
+class BucketWatcher(StoreWatcher):
+    """Lists a bucket all the time."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        super().__init__(bucket.mirror)
-        self.bucket = bucket
-        self.looks = 0
-
-    def _watch(self) -> None:
-        while not self._end.is_set():
-            self._look()
-            time.sleep(0.02)
-
-    def _look(self) -> None:
-        try:
-            found = self.bucket.objects()
-        except ClientError:
-            # Between two pages of a listing the bucket may be taken away, at the test's end.
-            return
-        self.looks += 1
-        for key, size in found.items():
-            if not key.endswith(".manifest"):
-                self.sizes.setdefault(self.zone / key, set()).add(size)
+    gone = (ClientError,)

@@ -18,12 +18,12 @@ from aepp.exportDatasetToDataLandingZone import ExportDatasetToDataLandingZone
 from aepp.flowservice import FlowManager, FlowService
 from aepp.sandboxes import Sandboxes
 
+from azure_stores import BLOB, Container, trusting
 from bucket import ALLOWED, Bucket
 from offtake import DATA_LAKE, LANDING_ZONE, LANDING_ZONE_FLOW, S3, Offtake, status
 from oracle import check_exactly_once, check_files, check_folder, check_tiled, manifests, row_ids
 from table import DeltaTable
 
-BLOB = "6d6b59bf-fb58-4107-9064-4d246c0e5bb2"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 NO_DATASET = "5ef3e3259ad2a1191ab7dd7d"
 FOLDER = "%DESTINATION%_%DATASET_ID%_%DATETIME(YYYYMMdd_HHmmss)%"
@@ -370,16 +370,24 @@ def target_of(client: FlowService, base: str, spec: str, **params: str) -> str:
     return created(client.createTargetConnection(data=body | {"connectionSpec": {"id": spec, "version": "1.0"}}))
 
 
-def test_a_flow_to_another_destination_is_refused_for_now(client: FlowService, dataset: str) -> None:
-    key = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.windows.net"
-    base = created(client.createBaseConnectionBlobTarget("blob", connectionString=key))
-    target = target_of(client, base, BLOB, container="drop")
-    both = ends(client, dataset) | {"target_connection_id": target}
+def test_the_client_delivers_into_a_container(make: Callable[..., Offtake], tmp_path: Path) -> None:
+    container = Container(tmp_path)
+    service = make(**trusting()).start()
+    table = DeltaTable(service.data_dir / "lake" / "events")
+    table.append(1000, files=4)
+    point(service)
+    client = FlowService()
+    (made,) = Catalog().createDataSet({"name": "events", "location": "lake://default/events"})
+    base = created(client.createBaseConnectionBlobTarget("blob", connectionString=container.sas_string()))
+    assert client.getConnection(base)["auth"]["params"]["connectionString"] == "****"
 
+    target = target_of(client, base, BLOB, container=container.name)
+    both = ends(client, made.removeprefix("@/dataSets/")) | {"target_connection_id": target}
     schedule = every_3_hours(schedule_frequency="hour", schedule_interval=3)
-    answer = client.createFlow(flow_spec_to(client, BLOB), name="x", **both, **schedule)
-    refused(answer, 422, "DESTINATION_NOT_AVAILABLE")
-    assert client.getFlows() == []
+    flow = created(client.createFlow(flow_spec_to(client, BLOB), name="blob", **both, **schedule))
+    service.wait_for_run(created(client.createRun(flow)))
+    container.check(table.next_row)
+    container.remove()
 
 
 def test_the_client_delivers_into_a_bucket(make: Callable[..., Offtake], bucket: Bucket) -> None:

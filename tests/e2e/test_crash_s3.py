@@ -13,6 +13,7 @@ import pytest
 
 from bucket import ALLOWED, Bucket, BucketWatcher, strictest
 from offtake import Offtake
+from store import Store, StoreWatcher
 from table import DeltaTable
 from test_crash import APPENDED, LOST_REPLIES, MATRIX, ROWS, SHORT_LEASE, SOON_SWEPT, die, finish, formats
 from test_crash import original as original
@@ -42,13 +43,13 @@ def some(every: list[str], now: list[str]) -> list[Any]:
     return [place if place in now else pytest.param(place, marks=pytest.mark.deep) for place in every]
 
 
-def check_outcome(service: Offtake, bucket: Bucket, watcher: BucketWatcher, rows: int, fingerprints: list) -> None:
+def check_outcome(service: Offtake, store: Store, watcher: StoreWatcher, rows: int, fingerprints: list) -> None:
     """Everything that must hold after the last run has ended."""
-    found = bucket.check(rows)
+    found = store.check(rows)
     assert [it.fingerprint() for it in found] == fingerprints
     watcher.check(found)
     assert watcher.looks
-    bucket.check_swept()
+    store.check_swept()
 
 
 @pytest.mark.parametrize("failpoints", some([place for _, place in MATRIX if place != SCHEDULERS], PLACES))

@@ -50,6 +50,10 @@ const HOUSE: &[Room] = &[
         may_name: &["offtake-model", "offtake-ports", "offtake-storage"],
     },
     Room {
+        name: "offtake-destination-azure",
+        may_name: &["offtake-model", "offtake-ports", "offtake-storage"],
+    },
+    Room {
         name: "offtake-destination-sftp",
         may_name: &["offtake-model", "offtake-ports", "offtake-storage"],
     },
@@ -81,6 +85,7 @@ const HOUSE: &[Room] = &[
             "offtake-core",
             "offtake-delivery",
             "offtake-destination",
+            "offtake-destination-azure",
             "offtake-destination-sftp",
             "offtake-encode",
             "offtake-engine",
@@ -196,7 +201,11 @@ const WORLDS: &[World] = &[
     },
     World {
         name: "quick-xml",
-        known_to: &["offtake-storage", "offtake-destination"],
+        known_to: &[
+            "offtake-storage",
+            "offtake-destination",
+            "offtake-destination-azure",
+        ],
     },
     World {
         name: "metrics-exporter-prometheus",
@@ -221,6 +230,7 @@ const WORLDS: &[World] = &[
             "offtake-lake",
             "offtake-engine",
             "offtake-destination",
+            "offtake-destination-azure",
             "offtake-destination-sftp",
             "offtake-store",
             "offtake-delivery",
@@ -245,6 +255,7 @@ const ASYNC: &[&str] = &[
     "offtake-lake",
     "offtake-engine",
     "offtake-destination",
+    "offtake-destination-azure",
     "offtake-destination-sftp",
     "offtake-store",
     "offtake-delivery",
@@ -309,6 +320,7 @@ mod tests {
             "offtake-lake",
             "offtake-engine",
             "offtake-destination",
+            "offtake-destination-azure",
             "offtake-destination-sftp",
             "offtake-store",
         ];

@@ -11,6 +11,7 @@ use offtake_api::Router;
 use offtake_core::delivery::Policy;
 use offtake_delivery::DeliveryService;
 use offtake_destination::{FolderSinks, S3Sinks};
+use offtake_destination_azure::AzureSinks;
 use offtake_destination_sftp::SftpSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, Lakes, LocalIntake, UploadFolder};
@@ -252,6 +253,7 @@ fn sinks(
 ) -> Result<SinkRouter> {
     let stores = Arc::clone(&credentials);
     let roles = config.aws.sts()?.map(|sts| Roles::new(network, sts));
+    let azure = Arc::new(AzureSinks::new(network, Arc::clone(&credentials), retries));
     let buckets = Arc::new(S3Sinks::new(network, stores, retries).with_roles(roles));
     let sftp = config.sftp.settings(&place.data_dir);
     let accounts = SftpSinks::new(network.clone(), credentials, sftp);
@@ -262,6 +264,7 @@ fn sinks(
             Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
         ),
         (DestinationKind::Gcs, buckets),
+        (DestinationKind::AzureBlob, azure),
         (DestinationKind::Sftp, Arc::new(accounts)),
     ]))
 }

@@ -133,7 +133,7 @@ error_codes! {
     /// Encryption was asked for.
     EncryptionNotAvailable, "ENCRYPTION_NOT_AVAILABLE", 1026, 422, None, "Unprocessable entity", Permanent, "Leave `encryption` out: files are delivered unencrypted by this version.";
     /// A flow to a destination that this build cannot deliver to.
-    DestinationNotAvailable, "DESTINATION_NOT_AVAILABLE", 1027, 422, None, "Unprocessable entity", Permanent, "This build cannot deliver to this destination; use Amazon S3, Google Cloud Storage, SFTP or the Data Landing Zone.";
+    DestinationNotAvailable, "DESTINATION_NOT_AVAILABLE", 1027, 422, None, "Unprocessable entity", Permanent, "This build cannot deliver to this destination; use Amazon S3, Azure Blob Storage, Google Cloud Storage, SFTP or the Data Landing Zone.";
     /// A dataset location under no lake root.
     LocationNotAllowed, "LOCATION_NOT_ALLOWED", 1028, 400, None, "Invalid request", Permanent, "Place the table below a lake root, or add a root under `[lake.roots.NAME]` in the configuration.";
     /// Unknown flow in POST /runs.
@@ -279,8 +279,8 @@ error_codes! {
     DestinationProtocol, "DESTINATION_PROTOCOL", 1059, 502, None, "Destination protocol", Transient, "The destination answered unexpectedly; the delivery tries again.";
 
     // Object stores.
-    /// No such bucket.
-    DestinationBucketMissing, "DESTINATION_BUCKET_MISSING", 1110, 404, None, "Bucket missing", Credentials, "Create the bucket, or name the right one in the target connection; the delivery goes on from where it stands.";
+    /// No such bucket, container or file system.
+    DestinationBucketMissing, "DESTINATION_BUCKET_MISSING", 1110, 404, None, "Bucket missing", Credentials, "Create the bucket or container, or name the right one in the target connection; the delivery goes on from where it stands.";
     /// Access key or secret is wrong.
     DestinationKeysInvalid, "DESTINATION_KEYS_INVALID", 1111, 403, None, "Keys not valid", Credentials, "Put the right access key and secret into the base connection; the delivery goes on from where it stands.";
     /// The credentials expired.
@@ -325,6 +325,14 @@ error_codes! {
     HostKeyChanged, "HOST_KEY_CHANGED", 1171, 502, None, "Host key changed", Permanent, "Ask the server's owner whether the key was changed; only then replace it where it is pinned.";
     /// A private key that cannot be used.
     SshKeyUnusable, "SSH_KEY_UNUSABLE", 1172, 422, None, "SSH key unusable", Credentials, "Give an Ed25519, ECDSA or RSA private key without a passphrase, OpenSSH or PEM, as base64.";
+
+    // Azure.
+    /// A connection string that cannot be used.
+    ConnectionStringInvalid, "CONNECTION_STRING_INVALID", 1180, 422, None, "Connection string not valid", Credentials, "Copy the whole connection string from the storage account's access keys or shared access signature into the base connection.";
+    /// A shared access signature that files cannot be written with.
+    SasTooNarrow, "SAS_TOO_NARROW", 1181, 403, None, "Signature too narrow", Credentials, "Issue a shared access signature for the container with the rights `rcwd` and put it into the base connection.";
+    /// The account has no hierarchical namespace.
+    NamespaceNotHierarchical, "NAMESPACE_NOT_HIERARCHICAL", 1182, 422, None, "Namespace not hierarchical", Credentials, "Name an account with hierarchical namespace enabled, or deliver to this one as Azure Blob Storage.";
 
     // The data directory and what a person decides.
     /// The data directory is held by another process.

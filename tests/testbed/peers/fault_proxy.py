@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import ssl
 from typing import Any
 
 import aiohttp
@@ -33,14 +34,19 @@ BUSY = "<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce 
 class Proxy:
     """One proxy to one server."""
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, authority: str | None) -> None:
         self.backend = backend
+        self.trust = ssl.create_default_context(cafile=authority)
         self.faults: list[dict[str, Any]] = []
         self.http: aiohttp.ClientSession | None = None
 
+    def session(self) -> aiohttp.ClientSession:
+        """A client that changes nothing on the way."""
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.trust), auto_decompress=False)
+
     async def open_client(self, _: web.Application):
         """Keeps connections to the server while the proxy runs."""
-        async with aiohttp.ClientSession(auto_decompress=False) as self.http:
+        async with self.session() as self.http:
             yield
 
     async def control(self, request: web.Request) -> web.Response:
@@ -125,8 +131,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--backend", required=True)
+    parser.add_argument("--ca", help="the authority that an HTTPS backend is trusted by")
     given = parser.parse_args()
-    proxy = Proxy(given.backend)
+    proxy = Proxy(given.backend, given.ca)
     app = web.Application(client_max_size=LARGEST_BODY)
     app.cleanup_ctx.append(proxy.open_client)
     app.router.add_route("*", "/_testbed/faults", proxy.control)

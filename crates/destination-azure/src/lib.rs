@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod blob;
+mod client;
+mod connection_string;
+mod instant;
+mod issue;
+mod login;
+mod place;
+mod refusal;
+mod sas;
+mod sinks;
+mod upload;
+
+pub use issue::ContainerSas;
+pub use sinks::AzureSinks;

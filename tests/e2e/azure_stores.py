@@ -1,0 +1,108 @@
+"""Places of Azure's that files are delivered into, looked at by the vendor's own SDK."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.exceptions import AzureError
+from azure.storage.blob import BlobServiceClient, generate_container_sas
+
+from bed import need
+from offtake import Destination
+from store import Store, StoreWatcher
+
+BLOB = "6d6b59bf-fb58-4107-9064-4d246c0e5bb2"
+BLOB_FLOW = "95bd8965-fc8a-4119-b9c3-944c2c2df6d2"
+
+# The bed is on loopback, which an operator has to allow, and shows a certificate of its own authority.
+ALLOWED = {"OFFTAKE__NETWORK__ALLOW": '["127.0.0.1", "::1"]'}
+
+
+def trusting() -> dict[str, str]:
+    """The settings of a service that may speak to the bed."""
+    return ALLOWED | {"OFFTAKE__NETWORK__CA_FILE": need("CA")}
+
+
+class Container(Store):
+    """A container of Azurite. What is staged is a blob without committed blocks, or a hidden mark."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.endpoint, self.name = need("AZURE_ENDPOINT"), f"test-{uuid.uuid4().hex}"
+        credential = {"account_name": need("AZURE_ACCOUNT"), "account_key": need("AZURE_KEY")}
+        service = BlobServiceClient(self.endpoint, credential, connection_verify=need("CA"), retry_total=0)
+        self.service = service
+        self.client = service.get_container_client(self.name)
+        self.client.create_container()
+
+    def key_string(self, **changed: str) -> str:
+        """The connection string with the account's key."""
+        settings = {
+            "BlobEndpoint": self.endpoint,
+            "AccountName": need("AZURE_ACCOUNT"),
+            "AccountKey": need("AZURE_KEY"),
+        }
+        return ";".join(f"{name}={value}" for name, value in (settings | changed).items())
+
+    def sas_string(self, rights: str = "rcwd", minutes: float = 60, container: str | None = None) -> str:
+        """The connection string with a signature, as the vendor's own SDK makes one."""
+        until = datetime.now(UTC) + timedelta(minutes=minutes)
+        known = {"account_key": need("AZURE_KEY"), "permission": rights, "expiry": until}
+        signature = generate_container_sas(need("AZURE_ACCOUNT"), container or self.name, **known)
+        return f"BlobEndpoint={self.endpoint};SharedAccessSignature={signature}"
+
+    def destination(self, container: str | None = None, **auth: Any) -> Destination:
+        """What a flow must be told to deliver here; `auth` replaces the connection string."""
+        params = {"connectionString": self.key_string()} | auth
+        return Destination(
+            BLOB,
+            BLOB_FLOW,
+            {"specName": "ConnectionString", "params": params},
+            {"container": container or self.name},
+        )
+
+    def objects(self) -> dict[str, int]:
+        """The keys that a consumer sees, with their sizes."""
+        return {it.name: it.size for it in self.client.list_blobs()}
+
+    def read(self, key: str) -> bytes:
+        """What a consumer reads there."""
+        return self.client.download_blob(key).readall()
+
+    def staged(self) -> list[str]:
+        """Blobs that were sent and not committed, and marks."""
+        committed = self.objects()
+        begun = [it.name for it in self.client.list_blobs(include=["uncommittedblobs"]) if it.name not in committed]
+        return begun + [key for key in committed if key.rpartition("/")[2].startswith(".")]
+
+    def remove(self) -> None:
+        """Takes the container away again."""
+        self.client.delete_container()
+
+
+class AzureWatcher(StoreWatcher):
+    """Lists a place of Azure's all the time."""
+
+    gone = (AzureError,)
+
+
+KINDS: dict[str, type[Store]] = {"blob": Container}
+
+
+@pytest.fixture
+def store_of(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+    """Makes places that don't outlive the test."""
+    made: list[Store] = []
+
+    def one(kind: str) -> Store:
+        made.append(KINDS[kind](tmp_path))
+        return made[-1]
+
+    yield one
+    for store in made:
+        store.remove()

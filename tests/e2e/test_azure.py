@@ -1,0 +1,254 @@
+"""Deliveries into Azure's stores: what arrives, what does not, and what the run says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from deltalake import write_deltalake
+
+import values
+import wide
+from azure_stores import ALLOWED, KINDS, AzureWatcher, Container, trusting
+from azure_stores import store_of as store_of
+from bed import Start, need
+from offtake import FLOWS, Destination, Offtake
+from oracle import row_ids
+from store import Store
+from table import DeltaTable
+from test_interop import FORMATS, rows_of
+from test_s3 import SOON, wait_for_fault
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, store_of: Callable[[str], Any]) -> Store:
+    """A place of each kind."""
+    return store_of(request.param)
+
+
+@pytest.fixture
+def container(store_of: Callable[[str], Any]) -> Container:
+    """A container."""
+    return store_of("blob")
+
+
+@pytest.fixture
+def service(make: Callable[..., Offtake]) -> Offtake:
+    """A running service that may speak to the bed."""
+    return make(**SOON, **trusting()).start()
+
+
+@pytest.fixture
+def table(service: Offtake) -> DeltaTable:
+    """A table of 1,000 rows in four files."""
+    made = DeltaTable(service.data_dir / "lake" / "events")
+    made.append(1000, files=4)
+    return made
+
+
+def test_every_value_arrives_in_every_format_and_increments_are_exact(service: Offtake, store: Store) -> None:
+    place = service.data_dir / "lake" / "wide"
+    first, second = wide.table(300, 1), wide.table(40, 2, 300)
+    write_deltalake(place, first)
+    dataset = service.add_dataset("wide", "lake://default/wide")
+    to = store.destination()
+    flows = [service.make_flow(dataset, kind, packed, f"{kind}-{packed}", to=to) for kind, packed in FORMATS]
+
+    for expected, mode in ((first, "full"), (second, "incremental")):
+        if mode == "incremental":
+            write_deltalake(place, second, mode="append")
+        for run in [service.start_run(flow) for flow in flows]:
+            service.wait_for_run(run)
+        found = store.manifests()
+        for flow in flows:
+            delivered = [it for it in found if it.body["flow"] == flow][-1]
+            assert delivered.body["mode"] == mode
+            unlike = values.differences(rows_of(delivered, expected.schema), values.rows_of(expected))
+            assert not unlike, f"{delivered.body['files']}: {unlike}"
+    assert store.staged() == []
+
+
+def test_rows_arrive_once_whole_and_under_the_eyes_of_a_watcher(
+    service: Offtake, table: DeltaTable, store: Store
+) -> None:
+    dataset = service.add_dataset("events", "lake://default/events")
+    flow = service.make_flow(dataset, "JSON", "GZIP", to=store.destination(), includeFileManifest=True)
+    with AzureWatcher(store) as watcher:
+        first = service.wait_for_run(service.start_run(flow))
+        appended = table.append(77)
+        second = service.wait_for_run(service.start_run(flow))
+
+    found = store.check(table.next_row)
+    assert sorted(row_ids(found[1])) == list(appended)
+    watcher.check(found)
+    assert watcher.looks > 2 and watcher.sizes
+    assert store.staged() == []
+    for run, delivered in zip((first, second), found, strict=True):
+        assert run["metrics"]["recordSummary"]["outputRecordCount"] == delivered.body["totalRows"]
+        assert run["metrics"]["sizeSummary"]["outputBytes"] == delivered.body["totalBytes"]
+
+
+def test_blobs_carry_the_tag_of_their_attempt_and_no_encoding(
+    service: Offtake, table: DeltaTable, container: Container
+) -> None:
+    dataset = service.add_dataset("events", "lake://default/events")
+    flow = service.make_flow(dataset, "JSON", "GZIP", to=container.destination())
+    service.wait_for_run(service.start_run(flow))
+    (manifest,) = container.manifests()
+    for key in container.objects():
+        found = container.client.get_blob_client(key).get_blob_properties()
+        # Clients unpack what is declared to be packed.
+        assert found.content_settings.content_encoding is None, key
+        whose = "put" if key.endswith(".manifest") else manifest.body["delivery"]
+        assert found.metadata["offtake_tag"].startswith(f"{whose}/"), key
+
+
+def test_a_signature_with_no_right_but_to_write_is_enough(
+    service: Offtake, table: DeltaTable, container: Container
+) -> None:
+    to = container.destination(connectionString=container.sas_string("cw"))
+    dataset = service.add_dataset("events", "lake://default/events")
+    service.wait_for_run(service.start_run(service.make_flow(dataset, "PARQUET", "GZIP", to=to)))
+    container.check(table.next_row)
+    assert container.staged() == []
+
+
+def tried(service: Offtake, to: Destination, place: str = "") -> dict[str, Any]:
+    """What a connection test says, when it fails."""
+    base = service.create_base(to)
+    answer = service.call("GET", f"{FLOWS}/connections/{base}/test{place}")
+    assert answer.status == 200, answer.text
+    assert answer.body["result"] is False, answer.text
+    why = answer.body["failure"]
+    assert why["message"] and why["advice"] and why["page"], why
+    return why
+
+
+WRONG_STRINGS: dict[str, tuple[Callable[[Container], str], str]] = {
+    "not a connection string": (lambda _: "hunter2", "CONNECTION_STRING_INVALID"),
+    "no account": (lambda _: "AccountKey=aHVudGVyMg==", "CONNECTION_STRING_INVALID"),
+    "key cut off": (lambda it: it.key_string(AccountKey="aHVudGVyM"), "CONNECTION_STRING_INVALID"),
+    "wrong key": (lambda it: it.key_string(AccountKey="aHVudGVyMg=="), "DESTINATION_KEYS_INVALID"),
+    "no such account": (lambda it: it.key_string(AccountName="nobody"), "DESTINATION_KEYS_INVALID"),
+    "unknown host": (
+        lambda it: it.key_string(BlobEndpoint="https://nowhere.invalid"),
+        "DESTINATION_UNREACHABLE",
+    ),
+    "nobody listens": (lambda it: it.key_string(BlobEndpoint="https://127.0.0.1:1"), "DESTINATION_UNREACHABLE"),
+    "address not allowed": (lambda it: it.key_string(BlobEndpoint="https://10.0.0.1"), "NETWORK_REFUSED"),
+    "signature ended": (lambda it: it.sas_string(minutes=-1), "DESTINATION_KEYS_EXPIRED"),
+    "signature ends soon": (lambda it: it.sas_string(minutes=10), "DESTINATION_KEYS_EXPIRED"),
+    "signature of a reader": (lambda it: it.sas_string("rl"), "SAS_TOO_NARROW"),
+    "signature for another container": (lambda it: it.sas_string(container="other"), "DESTINATION_DENIED"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STRINGS)
+def test_each_wrong_connection_string_is_told_by_its_own_code(
+    service: Offtake, container: Container, wrong: str
+) -> None:
+    string, code = WRONG_STRINGS[wrong]
+    why = tried(service, container.destination(connectionString=string(container)), f"?container={container.name}")
+    assert why["code"] == code, why
+    said = service.logs() + json.dumps(why)
+    assert "hunter2" not in said and "aHVudGVyM" not in said and "sig=" not in said
+    assert container.objects() == {}
+
+
+def test_a_certificate_that_is_not_trusted_is_said(make: Callable[..., Offtake], container: Container) -> None:
+    why = tried(make(**ALLOWED).start(), container.destination(), f"?container={container.name}")
+    assert why["code"] == "TLS_NOT_TRUSTED", why
+
+
+def test_a_connection_that_works_is_said_to(service: Offtake, store: Store) -> None:
+    to = store.destination()
+    base = service.create_base(to)
+    place = f"?container={to.params['container']}" if "container" in to.params else ""
+    answer = service.call("GET", f"{FLOWS}/connections/{base}/test{place}")
+    assert answer.body["result"] is True, answer.text
+    assert store.objects() == {} and store.staged() == []
+
+
+def mend(service: Offtake, right: Destination) -> None:
+    """Puts the right parameters into the only base connection there is."""
+    (base,) = service.call("GET", f"{FLOWS}/connections").body["items"]
+    change = [{"op": "replace", "path": "/auth/params", "value": right.auth["params"]}]
+    mended = service.call("PATCH", f"{FLOWS}/connections/{base['id']}", change, **{"If-Match": base["etag"]})
+    assert mended.status == 200, mended.text
+
+
+def test_a_signature_that_is_too_narrow_is_waited_out_until_it_is_mended(
+    service: Offtake, table: DeltaTable, container: Container
+) -> None:
+    to = container.destination(connectionString=container.sas_string("rl"))
+    flow = service.make_flow(service.add_dataset("events", "lake://default/events"), to=to)
+    run = service.start_run(flow)
+    wait_for_fault(service, run, "SAS_TOO_NARROW")
+    mend(service, container.destination(connectionString=container.sas_string()))
+    service.wait_for_run(run)
+    container.check(table.next_row)
+
+
+def test_a_wrong_key_is_waited_out_until_it_is_mended(
+    service: Offtake, table: DeltaTable, container: Container
+) -> None:
+    wrong = container.destination(connectionString=container.key_string(AccountKey="aHVudGVyMg=="))
+    flow = service.make_flow(service.add_dataset("events", "lake://default/events"), to=wrong)
+    run = service.start_run(flow)
+    wait_for_fault(service, run, "DESTINATION_KEYS_INVALID")
+    assert container.objects() == {} and container.staged() == []
+    mend(service, container.destination())
+    service.wait_for_run(run)
+    container.check(table.next_row)
+
+
+def test_a_container_that_is_not_there_is_waited_for(
+    service: Offtake, table: DeltaTable, container: Container
+) -> None:
+    missing = f"{container.name}-2"
+    flow = service.make_flow(
+        service.add_dataset("events", "lake://default/events"), to=container.destination(container=missing)
+    )
+    run = service.start_run(flow)
+    wait_for_fault(service, run, "DESTINATION_BUCKET_MISSING")
+    container.remove()
+    container.client = container.service.get_container_client(missing)
+    container.client.create_container()
+    service.wait_for_run(run)
+    container.check(table.next_row)
+
+
+# What a store may do to single calls. A block is sent by PUT, and so is the list that commits it.
+FAULTS = {
+    "busy for a while": {"method": "PUT", "path": "comp=block&", "times": 3, "do": "busy", "seconds": 1},
+    "block sent, reply lost": {"method": "PUT", "path": "comp=block&", "do": "drop-after"},
+    "committed, reply lost": {"method": "PUT", "path": "comp=blocklist", "do": "drop-after"},
+    "commit never arrived": {"method": "PUT", "path": "comp=blocklist", "do": "drop-before"},
+    "manifest put, reply lost": {"method": "PUT", "path": r"manifest\?comp=blocklist", "do": "drop-after"},
+    "block stalls": {"method": "PUT", "path": "comp=block&", "do": "stall", "seconds": 4},
+    "block bent on the way": {"method": "PUT", "path": "comp=block&", "do": "bend"},
+    "list bent on the way": {"method": "PUT", "path": "comp=blocklist", "do": "bend"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_store_that_spoils_a_call_gets_no_row_twice_and_loses_none(
+    make: Callable[..., Offtake], start: Start, container: Container, fault: str
+) -> None:
+    backend = container.endpoint.rpartition("/")[0]
+    proxy = f"http://127.0.0.1:{start('fault_proxy.py', '--backend', backend, '--ca', need('CA'))}"
+    service = make(OFFTAKE__NETWORK__REQUEST_TIMEOUT_SECS="2", **SOON, **trusting()).start()
+    table = DeltaTable(service.data_dir / "lake" / "events")
+    table.append(1000, files=4)
+    dataset = service.add_dataset("events", "lake://default/events")
+    string = container.key_string(BlobEndpoint=f"{proxy}/{need('AZURE_ACCOUNT')}")
+    flow = service.make_flow(dataset, "JSON", "GZIP", to=container.destination(connectionString=string))
+    requests.put(f"{proxy}/_testbed/faults", json=[FAULTS[fault]], timeout=10).raise_for_status()
+    with AzureWatcher(container) as watcher:
+        service.wait_for_run(service.start_run(flow))
+    (told,) = requests.get(f"{proxy}/_testbed/faults", timeout=10).json()
+    assert told["fired"] == FAULTS[fault].get("times", 1), told
+    watcher.check(container.check(table.next_row))
+    container.check_swept()

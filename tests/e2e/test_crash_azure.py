@@ -1,0 +1,92 @@
+"""Kills the service at the named places while it delivers into Azure's stores, and asks for what undisturbed runs leave.
+
+The places are those of the landing zone's tests; what is expected is the same, byte for byte. Staged is what was sent and
+is not visible, hidden marks too: none may be left when the janitor has been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from azure_stores import KINDS, AzureWatcher, trusting
+from azure_stores import store_of as store_of
+from offtake import Offtake
+from store import Store
+from table import DeltaTable
+from test_crash import APPENDED, LOST_REPLIES, MATRIX, ROWS, SHORT_LEASE, SOON_SWEPT, die, finish, formats
+from test_crash import original as original
+from test_crash import undisturbed as undisturbed
+from test_crash_s3 import SCHEDULERS, check_outcome, some
+
+# Where a store is spoken to, or was just before; the rest of the matrix is for long tests.
+PLACES = [
+    "before-handle-save=kill",
+    "mid-part=kill",
+    "after-record=1*off->kill",
+    "after-publish-send=kill",
+    "after-manifest-put=kill",
+]
+# Where an increment is killed too: the rest of the way is the same.
+TWICE = {"after-publish-send=kill"}
+LOST = ["after-publish-send", "after-manifest-put"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("failpoints", some([place for _, place in MATRIX if place != SCHEDULERS], PLACES))
+def test_a_killed_delivery_ends_as_if_nothing_had_happened(
+    make: Callable[..., Offtake],
+    store_of: Callable[[str], Store],
+    original: DeltaTable,
+    undisturbed: Callable[[str, str], list],
+    deep: bool,
+    failpoints: str,
+    kind: str,
+) -> None:
+    for file_type, compression in formats(deep, PLACES.index(failpoints) if failpoints in PLACES else 0):
+        store = store_of(kind)
+        service = make(f"{file_type}-{compression}", **SOON_SWEPT, **trusting())
+        table = original.copy(service.data_dir / "lake" / "events")
+        service.start()
+        dataset = service.add_dataset("events", "lake://default/events")
+        flow = service.make_flow(dataset, file_type, compression, to=store.destination())
+        assert service.terminate() == 0
+
+        with AzureWatcher(store) as watcher:
+            die(service, failpoints, lambda: service.ask_for_run(flow))
+            service.start()
+            finish(service, flow, 1)
+            rows = ROWS
+            if deep or failpoints in TWICE:
+                table.append(APPENDED, files=2)
+                rows += APPENDED
+                assert service.terminate() == 0
+                die(service, failpoints, lambda: service.ask_for_run(flow))
+                service.start()
+                finish(service, flow, 2)
+
+        expected = undisturbed(file_type, compression)
+        check_outcome(service, store, watcher, rows, expected[: 1 if rows == ROWS else 2])
+        service.kill()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", some(LOST_REPLIES, LOST))
+def test_a_lost_reply_is_asked_for_again_by_the_same_service(
+    make: Callable[..., Offtake],
+    store_of: Callable[[str], Store],
+    original: DeltaTable,
+    undisturbed: Callable[[str, str], list],
+    kind: str,
+    place: str,
+) -> None:
+    store = store_of(kind)
+    service = make(OFFTAKE__DELIVERY__RETRY_SECS="1", **SOON_SWEPT, **SHORT_LEASE, **trusting())
+    original.copy(service.data_dir / "lake" / "events")
+    service.start(f"{place}=1*error")
+    dataset = service.add_dataset("events", "lake://default/events")
+    flow = service.make_flow(dataset, "PARQUET", "GZIP", to=store.destination())
+    with AzureWatcher(store) as watcher:
+        service.wait_for_run(service.start_run(flow))
+    check_outcome(service, store, watcher, ROWS, undisturbed("PARQUET", "GZIP")[:1])
