@@ -10,14 +10,18 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import AzureError
+from azure.identity import ClientSecretCredential
 from azure.storage.blob import BlobServiceClient, generate_container_sas
+from azure.storage.filedatalake import DataLakeServiceClient
 
-from bed import need
+from bed import Start, need
 from offtake import Destination
 from store import Store, StoreWatcher
 
 BLOB = "6d6b59bf-fb58-4107-9064-4d246c0e5bb2"
 BLOB_FLOW = "95bd8965-fc8a-4119-b9c3-944c2c2df6d2"
+ADLS = "be2c3209-53bc-47e7-ab25-145db8b873e1"
+ADLS_FLOW = "17be2013-2549-41ce-96e7-a70363bec293"
 
 # The bed is on loopback, which an operator has to allow, and shows a certificate of its own authority.
 ALLOWED = {"OFFTAKE__NETWORK__ALLOW": '["127.0.0.1", "::1"]'}
@@ -85,22 +89,80 @@ class Container(Store):
         self.client.delete_container()
 
 
+TENANT, ACCOUNT, SYSTEM = "33333333-3333-3333-3333-333333333333", "lake", "exports"
+
+
+class FileSystem(Store):
+    """A file system of a Data Lake account of the test's own. What is staged is a file in the staging folder."""
+
+    def __init__(self, folder: Path, start: Start, *options: str) -> None:
+        super().__init__(folder)
+        root = folder / f"lake-{uuid.uuid4().hex[:8]}"
+        (root / SYSTEM).mkdir(parents=True)
+        certificate = Path(need("CA")).parent
+        files = ["--root", str(root), "--cert", str(certificate / "server.pem"), "--key", str(certificate / "server.key")]
+        named = ["--account", ACCOUNT, "--tenant", TENANT]
+        roles = {"writer": "reader+writer", "reader": "reader", "nobody": ""}
+        known = [part for app, held in roles.items() for part in ("--app", f"{app}:{app}-hunter2:{held}")]
+        self.authority = f"https://localhost:{start('adls.py', *files, *named, *known, *options)}"
+        trust = {"connection_verify": need("CA"), "retry_total": 0}
+        credential = ClientSecretCredential(
+            TENANT, "writer", "writer-hunter2", authority=self.authority, disable_instance_discovery=True, **trust
+        )
+        service = DataLakeServiceClient(f"{self.authority}/{ACCOUNT}", credential, **trust)
+        self.client = service.get_file_system_client(SYSTEM)
+
+    def destination(self, **auth: Any) -> Destination:
+        """What a flow must be told to deliver here; `auth` replaces or adds parameters of the base connection."""
+        params = {
+            "url": f"{self.authority}/{ACCOUNT}/{SYSTEM}",
+            "tenant": TENANT,
+            "servicePrincipalId": "writer",
+            "servicePrincipalKey": "writer-hunter2",
+            "authority": self.authority,
+        }
+        auth_spec = {"specName": "Azure Service Principal Auth", "params": params | auth}
+        return Destination(ADLS, ADLS_FLOW, auth_spec)
+
+    def objects(self) -> dict[str, int]:
+        """The keys that a consumer sees, with their sizes."""
+        return {key: size for key, size in self.everything().items() if not key.startswith("_staging/")}
+
+    def everything(self) -> dict[str, int]:
+        """Every file with its size."""
+        return {it.name: it.content_length for it in self.client.get_paths() if not it.is_directory}
+
+    def read(self, key: str) -> bytes:
+        """What a consumer reads there."""
+        return self.client.get_file_client(key).download_file().readall()
+
+    def staged(self) -> list[str]:
+        """Files in the staging folder, and the folder."""
+        return [it.name for it in self.client.get_paths() if it.name.split("/")[0] == "_staging"]
+
+    def remove(self) -> None:
+        """Goes with the test's folder."""
+
+
 class AzureWatcher(StoreWatcher):
     """Lists a place of Azure's all the time."""
 
     gone = (AzureError,)
 
 
-KINDS: dict[str, type[Store]] = {"blob": Container}
+KINDS: dict[str, Callable[[Path, Start], Store]] = {
+    "blob": lambda folder, _: Container(folder),
+    "adls": FileSystem,
+}
 
 
 @pytest.fixture
-def store_of(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+def store_of(tmp_path: Path, start: Start) -> Iterator[Callable[[str], Any]]:
     """Makes places that don't outlive the test."""
     made: list[Store] = []
 
     def one(kind: str) -> Store:
-        made.append(KINDS[kind](tmp_path))
+        made.append(KINDS[kind](tmp_path, start))
         return made[-1]
 
     yield one

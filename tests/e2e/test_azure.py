@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from deltalake import write_deltalake
 
 import values
 import wide
-from azure_stores import ALLOWED, KINDS, AzureWatcher, Container, trusting
+from azure_stores import ACCOUNT, ALLOWED, KINDS, AzureWatcher, Container, FileSystem, trusting
 from azure_stores import store_of as store_of
 from bed import Start, need
 from offtake import FLOWS, Destination, Offtake
@@ -252,3 +253,94 @@ def test_a_store_that_spoils_a_call_gets_no_row_twice_and_loses_none(
     assert told["fired"] == FAULTS[fault].get("times", 1), told
     watcher.check(container.check(table.next_row))
     container.check_swept()
+
+
+# The Data Lake's own.
+
+
+@pytest.fixture
+def lake(store_of: Callable[[str], Any]) -> FileSystem:
+    """A file system."""
+    return store_of("adls")
+
+
+WRONG_PARAMS: dict[str, tuple[dict[str, str], str]] = {
+    "wrong secret": ({"servicePrincipalKey": "hunter2-wrong"}, "DESTINATION_KEYS_INVALID"),
+    "unknown application": ({"servicePrincipalId": "unknown"}, "DESTINATION_KEYS_INVALID"),
+    "unknown tenant": ({"tenant": "unknown.example.com"}, "DESTINATION_KEYS_INVALID"),
+    "a reader's application": (
+        {"servicePrincipalId": "reader", "servicePrincipalKey": "reader-hunter2"},
+        "DESTINATION_DENIED",
+    ),
+    "an application without rights": (
+        {"servicePrincipalId": "nobody", "servicePrincipalKey": "nobody-hunter2"},
+        "DESTINATION_DENIED",
+    ),
+    "no file system of that name": ({"url": "{account}/missing"}, "DESTINATION_BUCKET_MISSING"),
+    "no account in the address": ({"url": "abfss://exports"}, "CONNECTION_NOT_USABLE"),
+    "nobody listens": ({"url": "https://127.0.0.1:1/lake/exports"}, "DESTINATION_UNREACHABLE"),
+    "the authority is not allowed": ({"authority": "https://10.0.0.1"}, "NETWORK_REFUSED"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_PARAMS)
+def test_each_wrong_parameter_of_a_lake_is_told_by_its_own_code(
+    service: Offtake, lake: FileSystem, wrong: str
+) -> None:
+    changed, code = WRONG_PARAMS[wrong]
+    account = f"{lake.authority}/{ACCOUNT}"
+    why = tried(service, lake.destination(**{name: it.format(account=account) for name, it in changed.items()}))
+    assert why["code"] == code, why
+    assert "hunter2" not in service.logs() + json.dumps(why)
+    assert lake.everything() == {}
+
+
+def test_an_account_without_hierarchical_namespace_is_refused(
+    service: Offtake, start: Start, tmp_path: Path
+) -> None:
+    flat = FileSystem(tmp_path, start, "--flat")
+    why = tried(service, flat.destination())
+    assert why["code"] == "NAMESPACE_NOT_HIERARCHICAL", why
+    assert flat.everything() == {}
+
+
+def test_a_wrong_secret_of_a_lake_is_waited_out_until_it_is_mended(
+    service: Offtake, table: DeltaTable, lake: FileSystem
+) -> None:
+    wrong = lake.destination(servicePrincipalKey="hunter2-wrong")
+    run = service.start_run(service.make_flow(service.add_dataset("events", "lake://default/events"), to=wrong))
+    wait_for_fault(service, run, "DESTINATION_KEYS_INVALID")
+    mend(service, lake.destination())
+    service.wait_for_run(run)
+    lake.check(table.next_row)
+    assert lake.staged() == []
+
+
+# What the account may do to single calls.
+LAKE_FAULTS: dict[str, dict[str, Any]] = {
+    "busy for a while": {"op": "append", "times": 3, "retry_after": 1},
+    "created, reply lost": {"op": "create", "after": True, "drop": True},
+    "appended, reply lost": {"op": "append", "after": True, "drop": True},
+    "flushed, reply lost": {"op": "flush", "after": True, "drop": True},
+    "renamed, reply lost": {"op": "rename", "after": True, "drop": True},
+    "rename never arrived": {"op": "rename", "drop": True},
+    "a digest that does not fit": {"op": "append", "status": 400, "code": "Md5Mismatch"},
+    "a token that is called invalid": {"op": "append", "status": 401, "code": "InvalidAuthenticationInfo"},
+    "a right withdrawn at the last step": {"op": "rename", "status": 403, "code": "AuthorizationPermissionMismatch"},
+}
+
+
+@pytest.mark.parametrize("fault", LAKE_FAULTS)
+def test_a_lake_that_spoils_a_call_gets_no_row_twice_and_loses_none(
+    service: Offtake, table: DeltaTable, lake: FileSystem, fault: str
+) -> None:
+    dataset = service.add_dataset("events", "lake://default/events")
+    flow = service.make_flow(dataset, "JSON", "GZIP", to=lake.destination())
+    faults = f"{lake.authority}/_testbed/faults"
+    requests.put(faults, json=[LAKE_FAULTS[fault]], verify=need("CA"), timeout=10).raise_for_status()
+    with AzureWatcher(lake) as watcher:
+        service.wait_for_run(service.start_run(flow))
+    (told,) = requests.get(faults, verify=need("CA"), timeout=10).json()["faults"]
+    assert told["seen"] > LAKE_FAULTS[fault].get("times", 1), told
+    watcher.check(lake.check(table.next_row))
+    assert lake.staged() == []

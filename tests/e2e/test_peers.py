@@ -114,6 +114,21 @@ def a_rename_into_no_folder(lake: Lake) -> None:
     refused("RenameDestinationParentPathNotFound", lambda: file.rename_file(f"{SYSTEM}/nowhere/visible"))
 
 
+def a_rename_of_what_has_changed(lake: Lake) -> None:
+    file = lake.system().create_file("changing")
+    before = file.get_file_properties().etag
+    file.upload_data(b"other", overwrite=True)
+    known = {"source_etag": before, "source_match_condition": MatchConditions.IfNotModified}
+    refused("SourceConditionNotMet", lambda: file.rename_file(f"{SYSTEM}/changed", **known))
+
+
+def metadata_after_a_rename(lake: Lake) -> None:
+    file = lake.system().create_file("told", metadata={"whose": "a/1/b"})
+    assert file.get_file_properties().metadata == {"whose": "a/1/b"}
+    renamed = file.rename_file(f"{SYSTEM}/retold")
+    assert renamed.get_file_properties().metadata == {"whose": "a/1/b"}
+
+
 def a_flush_over_a_gap(lake: Lake) -> None:
     file = lake.system().create_file("gap")
     file.append_data(b"first", 0)
@@ -148,6 +163,8 @@ LAKE_CHECKS = {
     "create-condition": a_second_creation,
     "rename-condition": a_rename_onto_a_file,
     "rename-parent": a_rename_into_no_folder,
+    "rename-source-condition": a_rename_of_what_has_changed,
+    "rename-properties": metadata_after_a_rename,
     "flush-position": a_flush_over_a_gap,
     "unflushed-invisible": data_before_its_flush,
     "content-md5": a_wrong_digest,

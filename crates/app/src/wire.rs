@@ -264,7 +264,11 @@ fn sinks(
             Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
         ),
         (DestinationKind::Gcs, buckets),
-        (DestinationKind::AzureBlob, azure),
+        (
+            DestinationKind::AzureBlob,
+            Arc::<AzureSinks>::clone(&azure) as Arc<dyn Sinks>,
+        ),
+        (DestinationKind::AdlsGen2, azure),
         (DestinationKind::Sftp, Arc::new(accounts)),
     ]))
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adls;
 mod blob;
 mod client;
 mod connection_string;

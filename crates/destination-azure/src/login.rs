@@ -2,11 +2,13 @@
 //!
 //! The one law: credentials are passed on, never kept in text, never shown.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use offtake_model::Fault;
 use offtake_storage::AzureSigner;
 
+use crate::adls::Principal;
 use crate::client::Failure;
 use crate::connection_string::BlobAccess;
 use crate::sas::Sas;
@@ -17,6 +19,8 @@ pub(crate) enum Login {
     Key(AzureSigner),
     /// By a shared access signature.
     Sas(Sas),
+    /// By tokens of an application.
+    Principal(Arc<Principal>),
 }
 
 impl Login {
@@ -25,13 +29,15 @@ impl Login {
         Ok(match self {
             Self::Key(signer) => signer.clone(),
             Self::Sas(sas) => sas.signer(),
+            // Repeated there already, where that helps.
+            Self::Principal(principal) => principal.signer().await.map_err(Failure::Impossible)?,
         })
     }
 
     /// Refuses what nothing can be begun with.
     pub(crate) fn check(&self, now: SystemTime) -> Result<(), Fault> {
         match self {
-            Self::Key(_) => Ok(()),
+            Self::Key(_) | Self::Principal(_) => Ok(()),
             Self::Sas(sas) => sas.check(now),
         }
     }
@@ -39,7 +45,7 @@ impl Login {
     /// Whether what was used has certainly ended.
     pub(crate) fn has_ended(&self, now: SystemTime) -> bool {
         match self {
-            Self::Key(_) => false,
+            Self::Key(_) | Self::Principal(_) => false,
             Self::Sas(sas) => sas.has_ended(now),
         }
     }
@@ -48,6 +54,10 @@ impl Login {
     pub(crate) async fn forget(&self) -> bool {
         match self {
             Self::Key(_) | Self::Sas(_) => false,
+            Self::Principal(principal) => {
+                principal.forget().await;
+                true
+            }
         }
     }
 }

@@ -49,6 +49,8 @@ pub(crate) enum Meaning {
     SourceMissing,
     /// The folder to rename into is not there.
     FolderMissing,
+    /// The folder has something in it.
+    NotEmpty,
     /// Somebody holds a lease on it.
     Leased,
     /// The credentials are good, their rights do not reach.
@@ -94,6 +96,7 @@ impl Meaning {
             "InvalidBlockList" => Self::BlocksGone,
             "SourcePathNotFound" | "RenameSourcePathNotFound" => Self::SourceMissing,
             "RenameDestinationParentPathNotFound" => Self::FolderMissing,
+            "DirectoryNotEmpty" => Self::NotEmpty,
             "LeaseIdMissing"
             | "LeaseIdMismatchWithBlobOperation"
             | "LeaseLost"
@@ -171,6 +174,7 @@ impl Meaning {
             Self::Missing
             | Self::Unlike
             | Self::FolderMissing
+            | Self::NotEmpty
             | Self::Broken
             | Self::Unexpected => ErrorCode::DestinationProtocol,
         }
@@ -269,7 +273,7 @@ fn word(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    use std::time::{Duration, SystemTime};
 
     use bytes::Bytes;
     use http::Response;
@@ -281,7 +285,7 @@ mod tests {
     const SENT: &str = "Thu, 26 Nov 2026 06:30:00 GMT";
 
     fn now() -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_795_674_600)
+        httpdate::parse_http_date(SENT).unwrap()
     }
 
     fn refusal(

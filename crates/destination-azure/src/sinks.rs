@@ -1,27 +1,37 @@
-//! Opens containers by reference.
+//! Opens containers and file systems by reference.
 //!
-//! The one law: what a connection says is revealed here, when a sink is opened, and kept nowhere else.
+//! Tokens are kept from one opening to the next, for as long as their connection says the same.
+//!
+//! The one law: what a connection says is revealed here, when a sink is opened, and serves that connection only.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use offtake_model::plan::DestinationKind;
-use offtake_model::{ErrorCode, Fault, SinkRef};
+use offtake_model::{ConnectionId, ErrorCode, Fault, SinkRef, Tenant};
 use offtake_ports::{Access, Credentials, Sinks, StagedSink};
 use offtake_storage::{Door, Network, Retries};
+use serde_json::Value;
 
+use crate::adls::{AdlsSink, Application, Hierarchical, Lake, LakeAddress, Principal};
 use crate::blob::{BlobSink, Blobs};
 use crate::client::Client;
 use crate::connection_string::Account;
 use crate::login::Login;
 use crate::place::Place;
 
-/// The containers of Azure Blob Storage.
+/// Applications whose tokens are remembered; beyond, all are forgotten and asked for again when they are needed.
+const PRINCIPALS_MAX: usize = 256;
+
+/// The containers of Azure Blob Storage and the file systems of Azure Data Lake Gen2.
 pub struct AzureSinks {
     door: Door,
     credentials: Arc<dyn Credentials>,
     retries: Retries,
+    principals: Mutex<HashMap<(Tenant, ConnectionId), Arc<Principal>>>,
+    hierarchical: Hierarchical,
 }
 
 impl fmt::Debug for AzureSinks {
@@ -37,6 +47,8 @@ impl AzureSinks {
             door: network.door(),
             credentials,
             retries,
+            principals: Mutex::default(),
+            hierarchical: Hierarchical::default(),
         }
     }
 
@@ -60,6 +72,61 @@ impl AzureSinks {
         let client = Client::new(self.door.clone(), self.retries, login, place);
         Ok(BlobSink::new(Blobs::new(client)))
     }
+
+    fn adls(&self, sink: &SinkRef, access: &Access) -> Result<AdlsSink, Fault> {
+        let text = |name: &'static str| access.params.get(name).and_then(Value::as_str);
+        let word = |name: &'static str| {
+            let found = text(name).filter(|it| is_word(it));
+            found.map(str::to_owned).ok_or_else(|| lacks(name))
+        };
+        let LakeAddress {
+            endpoint,
+            system,
+            folder,
+            authority,
+        } = LakeAddress::parse(text("url").ok_or_else(|| lacks("url"))?)?;
+        let secret = access
+            .secrets
+            .get("servicePrincipalKey")
+            .ok_or_else(|| lacks("servicePrincipalKey"))?;
+        let authority = text("authority").unwrap_or(authority);
+        let application = Application {
+            authority: authority.trim_end_matches('/').to_owned(),
+            tenant: word("tenant")?,
+            id: word("servicePrincipalId")?,
+            secret: secret.clone(),
+        };
+        let login = Login::Principal(self.principal(sink, application));
+        let place = Place::below(&endpoint, &system);
+        let client = Client::new(self.door.clone(), self.retries, login, place);
+        let hierarchical = Arc::clone(&self.hierarchical);
+        Ok(AdlsSink::new(
+            Lake::new(client, folder),
+            format!("{endpoint}/{system}"),
+            hierarchical,
+        ))
+    }
+
+    /// The connection's application, with the token it has, while it is the same application.
+    fn principal(&self, sink: &SinkRef, application: Application) -> Arc<Principal> {
+        let mut known = self
+            .principals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let name = (sink.tenant.clone(), sink.connection);
+        if let Some(principal) = known.get(&name)
+            && principal.application().is(&application)
+        {
+            return Arc::clone(principal);
+        }
+        if known.len() >= PRINCIPALS_MAX {
+            known.clear();
+        }
+        let principal = Principal::new(self.door.clone(), self.retries, application);
+        let principal = Arc::new(principal);
+        known.insert(name, Arc::clone(&principal));
+        principal
+    }
 }
 
 #[async_trait]
@@ -71,14 +138,14 @@ impl Sinks for AzureSinks {
             .await?;
         match access.kind {
             DestinationKind::AzureBlob => Ok(Arc::new(self.blob(sink, &access)?)),
+            DestinationKind::AdlsGen2 => Ok(Arc::new(self.adls(sink, &access)?)),
             DestinationKind::S3
-            | DestinationKind::AdlsGen2
             | DestinationKind::LandingZone
             | DestinationKind::Gcs
             | DestinationKind::Sftp => Err(Fault::new(
                 ErrorCode::DestinationNotAvailable,
                 format!(
-                    "open the sink of connection {}: it is no connection to Azure Blob Storage",
+                    "open the sink of connection {}: it is no connection to Azure",
                     sink.connection
                 ),
             )),
@@ -86,9 +153,17 @@ impl Sinks for AzureSinks {
     }
 }
 
+/// Whether the text can be a part of an address: ids and domains are.
+fn is_word(text: &str) -> bool {
+    let plain = |letter: u8| letter.is_ascii_alphanumeric() || b"-._".contains(&letter);
+    (1..=253).contains(&text.len()) && text.bytes().all(plain)
+}
+
 fn lacks(name: &str) -> Fault {
     Fault::new(
         ErrorCode::ConnectionNotUsable,
-        format!("open a container: the connection's parameter `{name}` is missing or not valid"),
+        format!(
+            "open a place at Azure: the connection's parameter `{name}` is missing or not valid"
+        ),
     )
 }

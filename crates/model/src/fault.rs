@@ -133,7 +133,7 @@ error_codes! {
     /// Encryption was asked for.
     EncryptionNotAvailable, "ENCRYPTION_NOT_AVAILABLE", 1026, 422, None, "Unprocessable entity", Permanent, "Leave `encryption` out: files are delivered unencrypted by this version.";
     /// A flow to a destination that this build cannot deliver to.
-    DestinationNotAvailable, "DESTINATION_NOT_AVAILABLE", 1027, 422, None, "Unprocessable entity", Permanent, "This build cannot deliver to this destination; use Amazon S3, Azure Blob Storage, Google Cloud Storage, SFTP or the Data Landing Zone.";
+    DestinationNotAvailable, "DESTINATION_NOT_AVAILABLE", 1027, 422, None, "Unprocessable entity", Permanent, "This build cannot deliver to this destination; use another one, or a build that has it.";
     /// A dataset location under no lake root.
     LocationNotAllowed, "LOCATION_NOT_ALLOWED", 1028, 400, None, "Invalid request", Permanent, "Place the table below a lake root, or add a root under `[lake.roots.NAME]` in the configuration.";
     /// Unknown flow in POST /runs.

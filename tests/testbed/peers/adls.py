@@ -34,9 +34,9 @@ CALLS_KEPT = 500
 class Account:
     """The storage account."""
 
-    def __init__(self, name: str, root: Path, directory: Entra, rules: Rules) -> None:
+    def __init__(self, name: str, root: Path, directory: Entra, rules: Rules, hierarchical: bool) -> None:
         self.name, self.directory = name, directory
-        self.files = Files(root, name, rules)
+        self.files = Files(root, name, rules, hierarchical)
         self.faults: list[dict[str, Any]] = []
         self.calls: list[list[str | int]] = []
 
@@ -141,11 +141,12 @@ def main() -> None:
     parser.add_argument("--account", required=True)
     parser.add_argument("--tenant", required=True)
     parser.add_argument("--app", action="append", required=True, help="CLIENT_ID:SECRET:ROLE+ROLE")
+    parser.add_argument("--flat", action="store_true", help="say that folders are only parts of names")
     add_without(parser, RULES)
     given = parser.parse_args()
     rules = Rules(RULES, given.without)
     directory = Entra(f"https://localhost:{given.port}", given.tenant, given.app, rules)
-    account = Account(given.account, given.root.resolve(), directory, rules)
+    account = Account(given.account, given.root.resolve(), directory, rules, not given.flat)
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_route("*", "/_testbed/faults", account.control)
     directory.add_routes(app)

@@ -24,6 +24,8 @@ RULES = (
     "create-condition",  # If-None-Match: * on a path that is there: 409 PathAlreadyExists
     "rename-condition",  # the same for a rename
     "rename-parent",  # a rename into a folder that is not there: 404
+    "rename-source-condition",  # a rename of a file that has changed: 412 SourceConditionNotMet
+    "rename-properties",  # what was said of a file goes with it
     "flush-position",  # a flush that leaves a gap or names another length: 400 InvalidFlushPosition
     "unflushed-invisible",  # appended data is not read before it is flushed
     "content-md5",  # 400 Md5Mismatch
@@ -36,8 +38,9 @@ GAP = "The uploaded data is not contiguous or the position is not the length of 
 class Files:
     """One account's file systems."""
 
-    def __init__(self, root: Path, account: str, rules: Rules) -> None:
+    def __init__(self, root: Path, account: str, rules: Rules, hierarchical: bool = True) -> None:
         self.root, self.account, self.rules = root, account, rules
+        self.namespace = {"x-ms-namespace-enabled": str(hierarchical).lower()}
         self.pending: dict[Path, dict[int, bytes]] = {}
         self.facts: dict[Path, dict[str, str]] = {}
         self.leases: dict[Path, str] = {}
@@ -50,7 +53,7 @@ class Files:
         if not top.is_dir():
             raise Refusal(404, "FilesystemNotFound", "The specified filesystem does not exist.")
         if operation == "look-at-system":
-            return web.Response(headers=self.stamp(top) | {"x-ms-namespace-enabled": "true"})
+            return web.Response(headers=self.stamp(top) | self.namespace)
         if operation == "delete-system":
             shutil.rmtree(top)
             return web.Response(status=202)
@@ -121,7 +124,7 @@ class Files:
         if top.is_dir():
             raise Refusal(409, "ContainerAlreadyExists" if "restype" in query else "FilesystemAlreadyExists")
         top.mkdir(parents=True)
-        return web.Response(status=201, headers=self.stamp(top) | {"x-ms-namespace-enabled": "true"})
+        return web.Response(status=201, headers=self.stamp(top) | self.namespace)
 
     def create(self, place: Path, request: web.Request, body: bytes) -> web.Response:
         kind = request.query.get("resource")
@@ -139,7 +142,8 @@ class Files:
         if kind == "file":
             place.write_bytes(b"")
             self.pending.pop(place, None)
-        self.note(place, type=request.headers.get("x-ms-content-type", "application/octet-stream"))
+        kind_of_content = request.headers.get("x-ms-content-type", "application/octet-stream")
+        self.note(place, type=kind_of_content, properties=request.headers.get("x-ms-properties", ""))
         return web.Response(status=201, headers=self.stamp(place))
 
     def rename(self, place: Path, request: web.Request) -> web.Response:
@@ -156,8 +160,13 @@ class Files:
         self.check_condition(place, request.headers, "rename-condition")
         if place.is_dir() and any(place.iterdir()):
             raise Refusal(409, "InvalidSourceOrDestinationResourceType")
+        wanted = request.headers.get("x-ms-source-if-match")
+        if self.rules["rename-source-condition"] and wanted and wanted not in ("*", self.stamp(source)["ETag"]):
+            raise Refusal(412, "SourceConditionNotMet", "The source condition specified is not met.")
         source.replace(place)
         self.facts[place] = self.facts.pop(source, {})
+        if not self.rules["rename-properties"]:
+            self.facts[place].pop("properties", None)
         self.note(place)
         return web.Response(status=201, headers=self.stamp(place))
 
@@ -244,6 +253,7 @@ class Files:
         }
         if folder:
             headers["x-ms-meta-hdi_isfolder"] = "true"
+        headers |= self.properties(place)
         data = b"" if folder else place.read_bytes()
         if request.method == "HEAD":
             return web.Response(headers=headers | {"Content-Length": str(len(data))})
@@ -256,6 +266,13 @@ class Files:
             raise Refusal(416, "InvalidRange")
         headers["Content-Range"] = f"bytes {begin}-{end}/{len(data)}"
         return web.Response(status=206, body=data[begin : end + 1], headers=headers)
+
+    def properties(self, place: Path) -> dict[str, str]:
+        """What was said of the file, as this host tells it and as the blob host does."""
+        said = self.facts[place].get("properties", "")
+        pairs = [pair.split("=", 1) for pair in said.split(",") if pair]
+        told = {f"x-ms-meta-{name}": base64.b64decode(value).decode() for name, value in pairs}
+        return told | ({"x-ms-properties": said} if said else {})
 
     def list(self, top: Path, query: Mapping[str, str]) -> web.Response:
         start = top / query.get("directory", "").strip("/")

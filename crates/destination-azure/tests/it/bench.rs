@@ -11,9 +11,10 @@ use http::{HeaderValue, Method, Request, Response};
 use offtake_destination_azure::{AzureSinks, ContainerSas};
 use offtake_model::plan::DestinationKind;
 use offtake_model::resource::Object;
-use offtake_model::{ConnectionId, Fault, OrgId, SandboxName, SinkRef, Tenant};
+use offtake_model::{AttemptId, AttemptTag, ConnectionId, DeliveryId, Fault, OrgId};
+use offtake_model::{SandboxName, SinkRef, StageToken, Tenant};
 use offtake_ports::testing::SinkBench;
-use offtake_ports::{Access, Credentials, Sinks};
+use offtake_ports::{Access, Credentials, EndOfStream, Published, Sinks, StagedSink};
 use offtake_storage::{AzureSigner, Network, NetworkSettings, Retries};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -237,4 +238,30 @@ pub(crate) fn sas_string(container: &str, rights: &str, lasts: Duration) -> Stri
         known("AZURE_ENDPOINT"),
         issued.expose_secret()
     )
+}
+
+pub(crate) fn tag(attempt: u128) -> AttemptTag {
+    AttemptTag {
+        delivery: DeliveryId(Uuid::from_u128(7)),
+        task: 3,
+        attempt: AttemptId(Uuid::from_u128(attempt)),
+    }
+}
+
+pub(crate) async fn stage(
+    sink: &dyn StagedSink,
+    key: &str,
+    attempt: u128,
+    bytes: &'static [u8],
+) -> StageToken {
+    let mut upload = sink.begin(key, &tag(attempt)).await.unwrap();
+    upload.write(Bytes::from_static(bytes)).await.unwrap();
+    let proof = EndOfStream {
+        bytes: bytes.len() as u64,
+    };
+    upload.seal(proof).await.unwrap()
+}
+
+pub(crate) fn done(published: &Published) -> bool {
+    matches!(published, Published::Done { .. })
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use offtake_destination_azure::AzureSinks;
+use offtake_model::ErrorCode;
 use offtake_model::plan::DestinationKind;
-use offtake_model::{AttemptId, AttemptTag, DeliveryId, ErrorCode, StageToken};
 use offtake_ports::testing::SinkBench;
 use offtake_ports::testing::sink_suite::conforms;
-use offtake_ports::{Discarded, EndOfStream, Published, Sinks, StagedSink};
+use offtake_ports::{Discarded, Published, Sinks, StagedSink};
 use offtake_storage::Retries;
-use uuid::Uuid;
 
 use crate::bench::{
-    Container, Entry, Told, access_of, has, key_string, network, sas_string, sink_ref,
+    Container, Entry, Told, access_of, done, has, key_string, network, sas_string, sink_ref, stage,
+    tag,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,38 +34,12 @@ async fn a_container_conforms_with_a_signature() {
     }
 }
 
-fn tag(attempt: u128) -> AttemptTag {
-    AttemptTag {
-        delivery: DeliveryId(Uuid::from_u128(7)),
-        task: 3,
-        attempt: AttemptId(Uuid::from_u128(attempt)),
-    }
-}
-
 async fn open(container: &Container) -> Arc<dyn StagedSink> {
     container
         .azure_sinks()
         .open(&container.sink())
         .await
         .unwrap()
-}
-
-async fn stage(
-    sink: &dyn StagedSink,
-    key: &str,
-    attempt: u128,
-    bytes: &'static [u8],
-) -> StageToken {
-    let mut upload = sink.begin(key, &tag(attempt)).await.unwrap();
-    upload.write(Bytes::from_static(bytes)).await.unwrap();
-    let proof = EndOfStream {
-        bytes: bytes.len() as u64,
-    };
-    upload.seal(proof).await.unwrap()
-}
-
-fn done(published: &Published) -> bool {
-    matches!(published, Published::Done { .. })
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The sinks against the public conformance suite, over Azurite, and what wrong settings say.
+//! The sinks against the public conformance suite, over Azurite and the bed's Data Lake, and what wrong settings say.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,5 +6,6 @@
     reason = "a test may stop where it stands"
 )]
 
+mod adls;
 mod bench;
 mod blob;
