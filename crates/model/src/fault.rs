@@ -340,9 +340,9 @@ error_codes! {
 
     // Limits and quotas.
     /// The client asks more often than it may.
-    RateLimited, "RATE_LIMITED", 1220, 429, None, "Too many requests", Transient, "Wait as many seconds as `Retry-After` says; an operator can raise `limits.requests_per_second`.";
+    RateLimited, "RATE_LIMITED", 1225, 429, None, "Too many requests", Transient, "Wait as many seconds as `Retry-After` says; an operator can raise `limits.requests_per_second`.";
     /// The answer took longer than requests may take.
-    RequestTimedOut, "REQUEST_TIMED_OUT", 1221, 504, Some("1104"), "Gateway Timeout", Transient, "Read what became of the request before repeating it; an operator can raise `limits.request_timeout_secs`.";
+    RequestTimedOut, "REQUEST_TIMED_OUT", 1226, 504, Some("1104"), "Gateway Timeout", Transient, "Read what became of the request before repeating it; an operator can raise `limits.request_timeout_secs`.";
     /// JSON that is nested too deeply.
     BodyTooDeep, "BODY_TOO_DEEP", 1222, 400, None, "Invalid request", Permanent, "Send JSON with at most 64 levels of arrays and objects.";
     /// A resource would grow beyond the limit.
