@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sandbox;
 
-/// A list of sandboxes (contract, 10.5).
+/// A list of sandboxes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sandboxes {
     /// The sandboxes.

@@ -15,6 +15,7 @@ pub mod flow;
 pub mod list;
 pub mod problem;
 pub mod run;
+mod schemas;
 pub mod token;
 pub mod trial;
 
@@ -25,6 +26,7 @@ pub use flow::{Flow, InheritedAttributes, LastOperation, LastRunDetails};
 pub use list::{CountOf, Created, ItemsOf, Link, Links};
 pub use problem::{GatewayProblem, Problem, TenantInfo};
 pub use run::{Activity, Info, Run, RunMetrics};
+pub use schemas::SCHEMAS;
 pub use token::{TokenRefused, TokenResponse};
 pub use trial::{ConnectionTest, TestFailure};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A failure of the gateway layer (contract, 2.2).
+/// A failure of the gateway layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayProblem {
     /// The documented code.
@@ -11,7 +11,7 @@ pub struct GatewayProblem {
     pub message: String,
 }
 
-/// A call with a body but without a usable content type (contract, 2.2).
+/// A call with a body but without a usable content type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentTypeProblem {
     /// A placeholder, as documented.
@@ -25,7 +25,7 @@ pub struct ContentTypeProblem {
     pub detail: String,
 }
 
-/// Every other failure (contract, 3).
+/// Every other failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// `http://ns.adobe.com/aep/errors/FLOW-<number>-<status>`.

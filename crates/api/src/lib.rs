@@ -6,6 +6,7 @@
 //! The one law: a route without a recognised caller answers nothing but tokens and health.
 
 mod body;
+mod document;
 mod gate;
 mod problem;
 mod query;
@@ -20,6 +21,7 @@ mod wire;
 
 pub use axum::Router;
 
+pub use document::document;
 pub use gate::TrustProxy;
 pub use rate::Rate;
 pub use router::{ApiSettings, RenderMetrics, operations, router};

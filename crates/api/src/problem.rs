@@ -11,6 +11,9 @@ use offtake_api_types::problem::{AdditionalContext, ChainLink, ContentTypeProble
 use offtake_api_types::{GatewayProblem, Problem, TenantInfo, TokenRefused};
 use offtake_model::{ErrorCode, Fault, Millis};
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::document::schemas::Schemas;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -64,6 +67,17 @@ pub(crate) fn render(
         response.headers_mut().insert(RETRY_AFTER, seconds);
     }
     response
+}
+
+/// The content type of a code's answer, and the schema of its body.
+pub(crate) fn described(code: ErrorCode, schemas: &Schemas) -> (&'static str, Value) {
+    let (kind, schema) = match shape(code) {
+        Shape::Gateway(_) => ("application/json", schemas.of::<GatewayProblem>()),
+        Shape::ContentType => ("application/json", schemas.of::<ContentTypeProblem>()),
+        Shape::OAuth => ("application/json", schemas.of::<TokenRefused>()),
+        Shape::Problem => ("application/problem+json", schemas.of::<Problem>()),
+    };
+    (kind, schema)
 }
 
 enum Shape {

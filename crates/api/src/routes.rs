@@ -2,6 +2,8 @@
 
 use http::HeaderMap;
 use http::header::IF_MATCH;
+use offtake_service::Once;
+use serde_json::Value;
 
 use crate::table::Routes;
 
@@ -13,6 +15,7 @@ mod export;
 mod flows;
 mod health;
 mod import;
+mod reference;
 mod runs;
 mod sources;
 mod specs;
@@ -40,6 +43,7 @@ pub(crate) fn of_anybody() -> Routes {
     Routes::default()
         .merge(token::routes())
         .merge(health::routes())
+        .merge(reference::routes())
 }
 
 /// What the operations of a kind need (contract, 11).
@@ -74,6 +78,20 @@ mod needs {
 /// A path below the Flow Service's prefix.
 fn flow_service(path: &str) -> String {
     format!("{}{path}", crate::FLOW_SERVICE)
+}
+
+/// The key by which the client may repeat the request, when it sends one.
+fn idempotency_key(headers: &HeaderMap) -> Option<&str> {
+    let key = headers.get("idempotency-key");
+    key.map(|value| value.to_str().unwrap_or_default())
+}
+
+/// What makes something once.
+fn once<'a>(headers: &'a HeaderMap, body: &'a Value) -> Once<'a> {
+    Once {
+        key: idempotency_key(headers),
+        body,
+    }
 }
 
 /// The version of the entity that the caller has seen, when it says so.

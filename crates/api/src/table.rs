@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, on};
 use offtake_model::Permission;
 use offtake_service::Service;
 
+use crate::document::says::Says;
 use crate::gate;
 
 /// What a caller needs for an operation.
@@ -24,7 +25,7 @@ pub enum Needs {
 }
 
 /// One path and method.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Operation {
     /// The method, in upper case.
     pub method: &'static str,
@@ -32,6 +33,8 @@ pub struct Operation {
     pub path: String,
     /// What the caller needs.
     pub needs: Needs,
+    /// What the document says of it.
+    pub(crate) says: Option<Says>,
 }
 
 /// Routes under construction.
@@ -89,8 +92,17 @@ impl Routes {
             method,
             path: path.to_owned(),
             needs,
+            says: None,
         });
         self.router = self.router.route(path, route);
+        self
+    }
+
+    /// Describes the operation that was added last.
+    pub(crate) fn says(mut self, says: Says) -> Self {
+        if let Some(last) = self.operations.last_mut() {
+            last.says = Some(says);
+        }
         self
     }
 

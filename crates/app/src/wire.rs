@@ -120,6 +120,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         resources: Arc::new(store.clone()),
         identity: Arc::new(store.clone()),
         audit: Arc::new(store.clone()),
+        keys: Arc::new(store.clone()),
         runs: Arc::new(store.clone()),
         queue: Arc::new(store.clone()),
         token_key,

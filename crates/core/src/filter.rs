@@ -32,6 +32,26 @@ enum Test {
     Ordered(Order, String),
 }
 
+/// Whole numbers from one to another, both included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Not less.
+    pub least: Option<i64>,
+    /// Not more.
+    pub most: Option<i64>,
+}
+
+impl Bounds {
+    /// What both allow.
+    fn and(self, other: Self) -> Self {
+        Self {
+            // The greater lower bound: one that is there is greater than none.
+            least: self.least.max(other.least),
+            most: [self.most, other.most].into_iter().flatten().min(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Less,
@@ -72,12 +92,28 @@ impl Filter {
         }
     }
 
-    /// The values that a field must equal, when the filter says so; for a store that can select by them.
-    pub fn equal_to(&self, field: &str) -> Option<&[String]> {
-        self.conditions.iter().find_map(|it| match &it.test {
-            Test::OneOf(values) if it.path == [field] => Some(values.as_slice()),
-            Test::OneOf(_) | Test::Exists | Test::NoneOf(_) | Test::Ordered(..) => None,
+    /// The one value that a field must equal, when the filter says so; for a store that can select by it.
+    pub fn equal_to(&self, field: &str) -> Option<&str> {
+        self.of(field).find_map(Condition::only_value)
+    }
+
+    /// The whole numbers between which a field must lie; for a store that can select by them.
+    pub fn bounds(&self, field: &str) -> Bounds {
+        let all = self.of(field).filter_map(Condition::bounds);
+        all.fold(Bounds::default(), Bounds::and)
+    }
+
+    /// Whether it asks nothing but one value of each of `texts` and bounds of `numbers`.
+    pub fn asks_only(&self, texts: &[&str], numbers: &[&str]) -> bool {
+        self.conditions.iter().all(|it| {
+            let text = texts.iter().any(|field| it.is_of(field));
+            let number = numbers.iter().any(|field| it.is_of(field));
+            (text && it.only_value().is_some()) || (number && it.bounds().is_some())
         })
+    }
+
+    fn of(&self, field: &str) -> impl Iterator<Item = &Condition> {
+        self.conditions.iter().filter(move |it| it.is_of(field))
     }
 
     /// Whether the resource matches. A value that cannot be compared with the field's is a fault.
@@ -92,6 +128,41 @@ impl Filter {
 }
 
 impl Condition {
+    fn is_of(&self, field: &str) -> bool {
+        self.path.iter().map(String::as_str).eq(field.split('.'))
+    }
+
+    fn only_value(&self) -> Option<&str> {
+        match &self.test {
+            Test::OneOf(values) => match values.as_slice() {
+                [only] => Some(only),
+                [] | [_, ..] => None,
+            },
+            Test::Exists | Test::NoneOf(_) | Test::Ordered(..) => None,
+        }
+    }
+
+    /// The bounds that the condition sets, unless its value is no whole number.
+    fn bounds(&self) -> Option<Bounds> {
+        let (least, most) = match &self.test {
+            Test::Ordered(order, limit) => {
+                let limit: i64 = limit.parse().ok()?;
+                match order {
+                    Order::Less => (None, Some(limit.checked_sub(1)?)),
+                    Order::LessOrEqual => (None, Some(limit)),
+                    Order::Greater => (Some(limit.checked_add(1)?), None),
+                    Order::GreaterOrEqual => (Some(limit), None),
+                }
+            }
+            Test::OneOf(_) => {
+                let only = self.only_value()?.parse().ok()?;
+                (Some(only), Some(only))
+            }
+            Test::Exists | Test::NoneOf(_) => return None,
+        };
+        Some(Bounds { least, most })
+    }
+
     fn holds(&self, resource: &Value) -> Result<bool, Fault> {
         let mut found = Vec::new();
         collect(resource, &self.path, &mut found);

@@ -196,6 +196,10 @@ error_codes! {
     /// A name that something else has.
     NameTaken, "NAME_TAKEN", 1221, 409, None, "Name taken", Permanent, "Choose another name.";
 
+    // Requests sent again.
+    /// An `Idempotency-Key` that stands for another request.
+    IdempotencyKeyReused, "IDEMPOTENCY_KEY_REUSED", 1240, 422, None, "Idempotency key reused", Permanent, "Take a new key for each thing to make; repeat a key only with the same request.";
+
     // Runs on request.
     /// A run that cannot be repeated.
     ReplayUnknown, "REPLAY_UNKNOWN", 1212, 404, None, "Nothing to replay", Permanent, "Name a run of this flow that delivered something, and whose records are still kept.";

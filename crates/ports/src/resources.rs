@@ -1,7 +1,7 @@
 //! Resources by tenant, with revisions. Whoever changes one is written down with the change.
 
 use async_trait::async_trait;
-use offtake_model::{Actor, Fault, Resource, ResourceId, ResourceKind, Revision, Tenant};
+use offtake_model::{Actor, Fault, Millis, Resource, ResourceId, ResourceKind, Revision, Tenant};
 
 /// Keeps resources. Every method is confined to one tenant; another tenant's resource does not exist.
 #[async_trait]
@@ -14,16 +14,23 @@ pub trait ResourceStore: Send + Sync {
         id: &ResourceId,
     ) -> Result<Option<Resource>, Fault>;
 
-    /// A page of resources, newest first (by `createdAt`, then id), keyset-paged.
+    /// A page of resources, newest first (by `createdAt`, then id), keyset-paged. A page with fewer items than asked
+    /// for may still name a next one.
     async fn list(
         &self,
         tenant: &Tenant,
         kind: ResourceKind,
+        query: &ResourceQuery,
         page: &PageRequest,
     ) -> Result<Page<Resource>, Fault>;
 
-    /// How many there are.
-    async fn count(&self, tenant: &Tenant, kind: ResourceKind) -> Result<u64, Fault>;
+    /// How many match.
+    async fn count(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        query: &ResourceQuery,
+    ) -> Result<u64, Fault>;
 
     /// Inserts a new resource at revision 1.
     async fn insert(&self, resource: &Resource, by: &Actor) -> Result<(), Fault>;
@@ -52,6 +59,28 @@ pub trait ResourceStore: Send + Sync {
         kind: ResourceKind,
         id: &ResourceId,
     ) -> Result<Vec<ResourceId>, Fault>;
+}
+
+/// Which resources; what is absent narrows nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceQuery {
+    /// Of this name.
+    pub name: Option<String>,
+    /// Flows in this state, in the spelling of `FlowState`.
+    pub state: Option<String>,
+    /// Of this flow spec or connection spec.
+    pub spec: Option<String>,
+    /// Made then.
+    pub created: Span,
+}
+
+/// Instants from one to another, both included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Not before.
+    pub from: Option<Millis>,
+    /// Not after.
+    pub to: Option<Millis>,
 }
 
 /// Which page.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use offtake_model::run::RunView;
 use offtake_model::{Fault, FlowId, RunId, Tenant};
 
-use crate::resources::{Page, PageRequest};
+use crate::resources::{Page, PageRequest, Span};
 
 /// Reads runs. A run's state and metrics are derived from its deliveries.
 #[async_trait]
@@ -12,7 +12,7 @@ pub trait RunLog: Send + Sync {
     /// The run, unless it is missing or another tenant's.
     async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<RunView>, Fault>;
 
-    /// A page of runs, newest first.
+    /// A page of runs, newest first. A page with fewer items than asked for may still name a next one.
     async fn list(
         &self,
         tenant: &Tenant,
@@ -27,9 +27,27 @@ pub trait RunLog: Send + Sync {
     async fn latest(&self, tenant: &Tenant, flows: &[FlowId]) -> Result<Vec<RunView>, Fault>;
 }
 
-/// Which runs.
+/// Which runs; what is absent narrows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunQuery {
     /// Of this flow only.
     pub flow: Option<FlowId>,
+    /// In this documented status.
+    pub status: Option<String>,
+    /// Of this flow spec.
+    pub spec: Option<String>,
+    /// Made then.
+    pub created: Span,
+    /// Whose first delivery began then.
+    pub started: Span,
+}
+
+impl RunQuery {
+    /// Every run of a flow.
+    pub fn of(flow: FlowId) -> Self {
+        Self {
+            flow: Some(flow),
+            ..Self::default()
+        }
+    }
 }

@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::identity::{Caller, DEFAULT_SANDBOX, FirstClient, SandboxView, sha256};
+use crate::once::{Once, reused};
 use crate::service::{Service, not_found};
 
 /// Most role bindings of one client.
@@ -40,13 +41,15 @@ impl Service {
     pub async fn create_organisation(
         &self,
         caller: &Caller,
-        body: &Value,
+        once: Once<'_>,
     ) -> Result<FirstClient, Fault> {
-        known("the body", body, &["name"])?;
-        let name = validate::name(body)?;
+        known("the body", once.body, &["name"])?;
+        let name = validate::name(once.body)?;
         let now = self.clock.now();
+        let fresh = self.new_org_id().0;
+        let id = self.secret_once(caller, "organisations", once, fresh);
         let org = Organisation {
-            id: self.new_org_id(),
+            id: OrgId(id.await?),
             name,
             created_at: now,
             quotas: Quotas::default(),
@@ -78,9 +81,9 @@ impl Service {
     pub async fn create_sandbox(
         &self,
         caller: &Caller,
-        body: &Value,
+        once: Once<'_>,
     ) -> Result<SandboxView, Fault> {
-        let body = known("the body", body, &["name", "title", "type"])?;
+        let body = known("the body", once.body, &["name", "title", "type"])?;
         let name = text(body, "name")?.unwrap_or_default();
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
@@ -91,8 +94,10 @@ impl Service {
                 quoted(name)
             )));
         }
+        let fresh = self.new_uuid().to_string();
+        let id = self.id_once(caller, "sandboxes", once, fresh).await?;
         let sandbox = Sandbox {
-            id: self.new_uuid().to_string(),
+            id,
             org: caller.tenant.org.clone(),
             title: text(body, "title")?.unwrap_or(name).to_owned(),
             name: SandboxName(name.to_owned()),
@@ -101,6 +106,10 @@ impl Service {
         };
         let by = caller.actor();
         if !self.identity.add_sandbox(&sandbox, &by).await? {
+            let there = self.sandbox(caller, name).await?;
+            if there.sandbox.id == sandbox.id {
+                return Ok(there);
+            }
             return Err(Fault::new(
                 ErrorCode::NameTaken,
                 format!("the organisation has a sandbox [{name}] already"),
@@ -115,15 +124,37 @@ impl Service {
     }
 
     /// Makes a client in the caller's organisation.
-    pub async fn create_client(&self, caller: &Caller, body: &Value) -> Result<NewSecret, Fault> {
-        let fields = known("the body", body, &["name", "roles"])?;
-        let name = validate::name(body)?;
+    pub async fn create_client(&self, caller: &Caller, once: Once<'_>) -> Result<NewSecret, Fault> {
+        let fields = known("the body", once.body, &["name", "roles"])?;
+        let name = validate::name(once.body)?;
         let roles = self.bindings(caller, fields.get("roles")).await?;
-        let made = self.new_client(&caller.tenant.org, name, roles);
+        let mut made = self.new_client(&caller.tenant.org, name, roles);
+        let fresh = made.client.id.0.clone();
+        let id = self.secret_once(caller, "clients", once, fresh);
+        made.client.id = ClientId(id.await?);
         self.identity
             .add_client(&made.client, &caller.actor())
             .await?;
         Ok(made)
+    }
+
+    /// The id for something with a secret, which no second answer can show.
+    async fn secret_once(
+        &self,
+        caller: &Caller,
+        collection: &str,
+        once: Once<'_>,
+        fresh: String,
+    ) -> Result<String, Fault> {
+        let id = self
+            .id_once(caller, collection, once, fresh.clone())
+            .await?;
+        if id == fresh {
+            return Ok(id);
+        }
+        Err(reused(format!(
+            "this Idempotency-Key made {collection} [{id}] already, whose secret was shown once"
+        )))
     }
 
     /// Changes a client's name, roles or whether it is enabled.

@@ -9,10 +9,10 @@ use offtake_model::batch::{Batch, BatchDetails, BatchState, UploadedFile};
 use offtake_model::resource::Dataset;
 use offtake_model::{BatchId, DatasetId, ErrorCode, Fault, Millis, ResourceKind, Revision};
 use offtake_ports::{Inserted, Part, Replaced, Upload};
-use serde_json::Value;
 
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
+use crate::once::Once;
 use crate::service::{Service, not_found};
 
 mod listing;
@@ -72,12 +72,20 @@ pub struct UploadTarget {
 
 impl Service {
     /// Makes a batch for a managed dataset, or answers the one that has its external id already.
-    pub async fn create_batch(&self, caller: &Caller, body: &Value) -> Result<Batch, Fault> {
-        let draft = validate::batch(body)?;
+    pub async fn create_batch(&self, caller: &Caller, once: Once<'_>) -> Result<Batch, Fault> {
+        let draft = validate::batch(once.body)?;
         self.managed_dataset(caller, &draft.dataset).await?;
         let now = self.clock.now();
+        let fresh = self.new_batch_id(now).0;
+        let id = self.id_once(caller, "batches", once, fresh).await?;
+        let id = BatchId(id);
+        if once.key.is_some()
+            && let Some(made) = self.batches.get(&caller.tenant, &id).await?
+        {
+            return Ok(made);
+        }
         let batch = Batch {
-            id: self.new_batch_id(now),
+            id,
             tenant: caller.tenant.clone(),
             dataset: draft.dataset,
             revision: Revision(1),

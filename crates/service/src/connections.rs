@@ -9,7 +9,7 @@ use offtake_model::resource::{Auth, Connection};
 use offtake_model::{
     ErrorCode, Fault, Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
 };
-use offtake_ports::{Page, PageRequest};
+use offtake_ports::{Page, PageRequest, ResourceQuery};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
 use crate::listing::{Listed, Listing};
+use crate::once::{Once, Slot};
 use crate::service::{Changed, Service};
 
 mod patch;
@@ -26,10 +27,19 @@ pub type ConnectionView = Entity<Connection>;
 
 impl Service {
     /// Makes a base connection.
-    pub async fn create_connection(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
-        bounds::check(body)?;
-        let draft = validate::connection(body)?;
-        let id = self.new_uuid().to_string();
+    pub async fn create_connection(
+        &self,
+        caller: &Caller,
+        once: Once<'_>,
+    ) -> Result<Changed, Fault> {
+        bounds::check(once.body)?;
+        let draft = validate::connection(once.body)?;
+        let fresh = self.new_uuid().to_string();
+        let slot = self.slot(caller, ResourceKind::Connection, once, fresh);
+        let id = match slot.await? {
+            Slot::Free(id) => id,
+            Slot::Taken(made) => return Ok(made),
+        };
         let now = self.clock.now();
         let auth = match draft.auth {
             Some(auth) => Some(self.sealed(caller, &id, auth, now).await?),
@@ -47,8 +57,7 @@ impl Service {
                 auth,
             }),
         };
-        self.resources.insert(&resource, &caller.actor()).await?;
-        Ok(Changed::of(&resource))
+        self.insert(caller, &resource).await
     }
 
     /// The base connection of that id.
@@ -74,23 +83,25 @@ impl Service {
         listing: &Listing,
         render: impl Fn(&ConnectionView) -> T,
     ) -> Result<Listed<T>, Fault> {
+        let query = listing.connections();
         if let Some(count) = self
-            .plain_count(caller, ResourceKind::Connection, listing)
+            .plain_count(caller, ResourceKind::Connection, &query, listing)
             .await?
         {
             return Ok(Listed::Count(count));
         }
-        let fetch = |request| self.connections_page(caller, request);
+        let fetch = |request| self.connections_page(caller, &query, request);
         listing.answer(fetch, render).await
     }
 
     async fn connections_page(
         &self,
         caller: &Caller,
+        query: &ResourceQuery,
         request: PageRequest,
     ) -> Result<Page<ConnectionView>, Fault> {
         let page = self
-            .page(caller, ResourceKind::Connection, &request)
+            .page(caller, ResourceKind::Connection, query, &request)
             .await?;
         let items = page.items.into_iter().map(entity::connection);
         Ok(Page {

@@ -7,12 +7,13 @@ use offtake_model::{
     BatchId, DatasetId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind,
     Revision,
 };
-use offtake_ports::PageRequest;
+use offtake_ports::{PageRequest, ResourceQuery};
 use serde_json::Value;
 
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
 use crate::listing::page_invalid;
+use crate::once::{Once, Slot};
 use crate::service::{Changed, Service, not_found};
 use crate::walk::{self, OffsetPage};
 
@@ -86,10 +87,15 @@ pub type DatasetPage = OffsetPage<DatasetView>;
 impl Service {
     /// Registers a table of the lake as a dataset, or makes a managed one when no location is given. A table that is
     /// registered must exist and be readable.
-    pub async fn create_dataset(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
-        bounds::check(body)?;
-        let draft = validate::dataset(body)?;
-        let id = DatasetId(self.random_hex(12));
+    pub async fn create_dataset(&self, caller: &Caller, once: Once<'_>) -> Result<Changed, Fault> {
+        bounds::check(once.body)?;
+        let draft = validate::dataset(once.body)?;
+        let fresh = self.random_hex(12);
+        let slot = self.slot(caller, ResourceKind::Dataset, once, fresh);
+        let id = match slot.await? {
+            Slot::Free(id) => DatasetId(id),
+            Slot::Taken(made) => return Ok(made),
+        };
         let (source, format) = if let Some(location) = &draft.location {
             let source = self.roots.resolve(&caller.tenant.org, location)?;
             let format = self.catalog.describe(&source).await?.format;
@@ -112,8 +118,7 @@ impl Service {
                 extra: draft.extra,
             }),
         };
-        self.resources.insert(&resource, &caller.actor()).await?;
-        Ok(Changed::of(&resource))
+        self.insert(caller, &resource).await
     }
 
     /// The dataset of that id.
@@ -167,8 +172,10 @@ impl Service {
     }
 
     async fn all_datasets(&self, caller: &Caller) -> Result<Vec<Entity<Dataset>>, Fault> {
+        let every = &ResourceQuery::default();
         let all = walk::all("datasets", |request| async move {
-            self.page(caller, ResourceKind::Dataset, &request).await
+            self.page(caller, ResourceKind::Dataset, every, &request)
+                .await
         });
         all.await?.into_iter().map(entity::dataset).collect()
     }

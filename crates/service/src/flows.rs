@@ -6,10 +6,10 @@ use offtake_core::export_spec::{base_of, export_spec};
 use offtake_core::{bounds, schedule, specs, validate};
 use offtake_model::resource::{Flow, FlowState, LastOperation};
 use offtake_model::{
-    ErrorCode, ExportSpec, Fault, FlowId, Millis, Resource, ResourceBody, ResourceId, ResourceKind,
+    ErrorCode, ExportSpec, Fault, Millis, Resource, ResourceBody, ResourceId, ResourceKind,
     Revision, Schedule,
 };
-use offtake_ports::{Page, PageRequest};
+use offtake_ports::{Page, PageRequest, ResourceQuery};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ use crate::etag;
 use crate::identity::Caller;
 use crate::inherit::{ConnectionHead, Heads, TargetHead};
 use crate::listing::{Listed, Listing, Placed};
+use crate::once::{Once, Slot};
 use crate::runs::RunDetails;
 use crate::service::{Changed, Service};
 
@@ -119,11 +120,11 @@ impl Service {
     pub async fn create_flow(
         &self,
         caller: &Caller,
-        body: &Value,
+        once: Once<'_>,
         start: FlowStart,
     ) -> Result<Changed, Fault> {
-        bounds::check(body)?;
-        let draft = validate::flow(body)?;
+        bounds::check(once.body)?;
+        let draft = validate::flow(once.body)?;
         let now = self.clock.now();
         let (state, enabled_at, next_due_at) = match start {
             FlowStart::Enabled => (
@@ -152,8 +153,14 @@ impl Service {
                 ops: Value::Array(Vec::new()),
             },
         };
+        let fresh = self.new_uuid().to_string();
+        let slot = self.slot(caller, ResourceKind::Flow, once, fresh);
+        let id = match slot.await? {
+            Slot::Free(id) => id,
+            Slot::Taken(made) => return Ok(made),
+        };
         let resource = Resource {
-            id: ResourceId::from(FlowId(self.new_uuid())),
+            id: ResourceId(id),
             tenant: caller.tenant.clone(),
             revision: Revision(1),
             audit: Self::audit(caller, now),
@@ -162,9 +169,9 @@ impl Service {
         if start == FlowStart::Enabled {
             self.checked_spec(caller, &resource).await?;
         }
-        self.resources.insert(&resource, &caller.actor()).await?;
+        let made = self.insert(caller, &resource).await?;
         self.nudge();
-        Ok(Changed::of(&resource))
+        Ok(made)
     }
 
     /// The flow of that id.
@@ -183,13 +190,14 @@ impl Service {
         listing: &Listing,
         render: impl Fn(&FlowView) -> T,
     ) -> Result<Listed<T>, Fault> {
+        let query = listing.flows();
         if let Some(count) = self
-            .plain_count(caller, ResourceKind::Flow, listing)
+            .plain_count(caller, ResourceKind::Flow, &query, listing)
             .await?
         {
             return Ok(Listed::Count(count));
         }
-        let fetch = |request| self.flows_page(caller, request);
+        let fetch = |request| self.flows_page(caller, &query, request);
         listing.answer(fetch, render).await
     }
 
@@ -299,9 +307,12 @@ impl Service {
     async fn flows_page(
         &self,
         caller: &Caller,
+        query: &ResourceQuery,
         request: PageRequest,
     ) -> Result<Page<FlowView>, Fault> {
-        let page = self.page(caller, ResourceKind::Flow, &request).await?;
+        let page = self
+            .page(caller, ResourceKind::Flow, query, &request)
+            .await?;
         Ok(Page {
             items: self.flow_views(caller, page.items).await?,
             next: page.next,

@@ -1,16 +1,17 @@
 //! Lists: filters, order, pages, counts (contract, 4.2 and 4.3).
 //!
-//! A page is read from the store in its own order, newest first. A filter or another order needs the rows as
-//! the wire shows them; the surface hands in how to render one.
+//! A page is read from the store in its own order, newest first, among rows that the store selects (`narrow`). A
+//! filter or another order needs the rows as the wire shows them; the surface hands in how to render one.
 //!
 //! The one law: whatever is asked, at most [`SCAN_ROWS_MAX`] rows are read for one answer.
 
 use std::cmp::Ordering;
 use std::future::Future;
+use std::ops::ControlFlow;
 
 use offtake_core::filter::Filter;
-use offtake_model::{ErrorCode, Fault, FlowId};
-use offtake_ports::{Page, PageRequest};
+use offtake_model::{ErrorCode, Fault};
+use offtake_ports::{Page, PageRequest, ResourceQuery, RunQuery};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ pub(crate) use params::{PAGE_ITEMS_MAX, parse_limit};
 use params::{SEARCH_ITEMS_MAX, SortField, compare_values, fields, parse_flag, parse_order};
 
 mod cursor;
+mod narrow;
 mod params;
 
 /// Most rows read for one answer.
@@ -53,7 +55,9 @@ pub struct Listing {
     count: bool,
     cursor: Cursor,
     order: Vec<SortField>,
-    pub(crate) filter: Filter,
+    filter: Filter,
+    /// Whether a store can select by all of the filter.
+    narrow: bool,
 }
 
 /// The answer to a list request.
@@ -69,10 +73,13 @@ pub enum Listed<T> {
     Count(u64),
 }
 
-/// A row that knows its place in the store's order.
+/// A row's place in the store's order: its creation instant and its id.
+pub(crate) type Place = (i64, String);
+
+/// A row that knows its place.
 pub(crate) trait Placed {
     /// Creation instant and id.
-    fn place(&self) -> (i64, String);
+    fn place(&self) -> Place;
 }
 
 impl Listing {
@@ -94,22 +101,30 @@ impl Listing {
             limit: parse_limit(params.limit.as_deref(), most(params.search))? as usize,
             count: parse_flag(params.count.as_deref())?,
             order: parse_order(cursor.o.as_deref())?,
+            narrow: narrow::whole(collection, &filter),
             filter,
             cursor,
         })
     }
 
-    /// Whether only the number of rows is asked for, without any filter.
+    /// Whether only a number is asked for, which a store can count.
     pub(crate) fn plain_count(&self) -> bool {
-        self.count && self.filter.is_empty()
+        self.count && self.narrow
     }
 
-    /// The flow that every item must belong to, when the filter says so.
-    pub(crate) fn only_flow(&self) -> Option<FlowId> {
-        match self.filter.equal_to("flowId") {
-            Some([only]) => only.parse().ok(),
-            Some(_) | None => None,
-        }
+    /// The runs among which those of the list are.
+    pub(crate) fn runs(&self) -> RunQuery {
+        narrow::runs(&self.filter)
+    }
+
+    /// The flows among which those of the list are.
+    pub(crate) fn flows(&self) -> ResourceQuery {
+        narrow::flows(&self.filter)
+    }
+
+    /// The connections of any kind among which those of the list are.
+    pub(crate) fn connections(&self) -> ResourceQuery {
+        narrow::connections(&self.filter)
     }
 
     /// Answers the request from pages of rows that `fetch` reads.
@@ -145,31 +160,18 @@ impl Listing {
         R: Fn(&V) -> T,
     {
         let mut items = Vec::new();
-        let mut after = self.cursor.a.clone();
-        let mut seen = 0;
-        while seen < SCAN_ROWS_MAX {
-            let rows = fetch(self.request(after.clone())).await?;
-            seen += rows.items.len();
-            for row in &rows.items {
-                if items.len() == self.limit {
-                    break;
-                }
-                let item = render(row);
-                after = Some(row.place());
-                if self.matches(&item)? {
-                    items.push(item);
-                }
+        let rest = walk(self.cursor.a.clone(), self.rows(), fetch, |row| {
+            let item = render(row);
+            if self.matches(&item)? {
+                items.push(item);
             }
-            let last = rows.items.last().map(Placed::place);
-            let exhausted = rows.next.is_none() && after == last;
-            if exhausted || rows.items.is_empty() {
-                return Ok(Listed::Page { items, next: None });
-            }
-            if items.len() == self.limit {
-                break;
-            }
-        }
-        let next = Some(self.cursor_at(after, None).token()?);
+            Ok(until(items.len() == self.limit))
+        })
+        .await?;
+        let next = match rest {
+            Some(place) => Some(self.cursor_at(Some(place), None).token()?),
+            None => None,
+        };
         Ok(Listed::Page { items, next })
     }
 
@@ -185,20 +187,15 @@ impl Listing {
         R: Fn(&V) -> T,
     {
         let mut count = 0;
-        let mut seen = 0;
-        let mut after = None;
-        while seen < SCAN_ROWS_MAX {
-            let rows = fetch(scan_request(after)).await?;
-            seen += rows.items.len();
-            for row in &rows.items {
-                count += u64::from(self.matches(&render(row))?);
-            }
-            after = rows.next;
-            if after.is_none() {
-                return Ok(count);
-            }
+        let rest = walk(None, SCAN_PAGE_ROWS, fetch, |row| {
+            count += u64::from(self.matches(&render(row))?);
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        match rest {
+            None => Ok(count),
+            Some(_) => Err(too_many("count", SCAN_ROWS_MAX)),
         }
-        Err(too_many("count", SCAN_ROWS_MAX))
     }
 
     async fn sorted<V, T, F, R>(
@@ -213,26 +210,21 @@ impl Listing {
         R: Fn(&V) -> T,
     {
         let mut rows = Vec::new();
-        let mut after = None;
-        let mut seen = 0;
-        while seen < SCAN_ROWS_MAX {
-            let page = fetch(scan_request(after)).await?;
-            seen += page.items.len();
-            for row in &page.items {
-                let item = render(row);
-                if self.matches(&item)? {
-                    rows.push((self.sort_key(&item)?, item));
-                }
+        let rest = walk(None, SCAN_PAGE_ROWS, fetch, |row| {
+            let item = render(row);
+            if self.matches(&item)? {
+                rows.push((self.sort_key(&item)?, item));
             }
-            if rows.len() > SORT_ROWS_MAX {
-                return Err(too_many("sort", SORT_ROWS_MAX));
-            }
-            after = page.next;
-            if after.is_none() {
-                return self.sorted_page(rows);
-            }
+            Ok(until(rows.len() > SORT_ROWS_MAX))
+        })
+        .await?;
+        if rows.len() > SORT_ROWS_MAX {
+            return Err(too_many("sort", SORT_ROWS_MAX));
         }
-        Err(too_many("sort", SCAN_ROWS_MAX))
+        match rest {
+            None => self.sorted_page(rows),
+            Some(_) => Err(too_many("sort", SCAN_ROWS_MAX)),
+        }
     }
 
     fn sorted_page<T>(&self, mut rows: Vec<(Vec<Value>, T)>) -> Result<Listed<T>, Fault> {
@@ -254,15 +246,12 @@ impl Listing {
         Ok(Listed::Page { items, next })
     }
 
-    fn request(&self, after: Option<(i64, String)>) -> PageRequest {
-        if !self.filter.is_empty() {
-            return scan_request(after);
+    /// Rows to read at a time: no more than are answered when every row that is read is one of the list.
+    fn rows(&self) -> u32 {
+        if self.narrow {
+            return u32::try_from(self.limit).unwrap_or(SEARCH_ITEMS_MAX);
         }
-        PageRequest {
-            limit: u32::try_from(self.limit).unwrap_or(SEARCH_ITEMS_MAX),
-            after,
-            offset: 0,
-        }
+        SCAN_PAGE_ROWS
     }
 
     fn matches(&self, item: &impl Serialize) -> Result<bool, Fault> {
@@ -316,12 +305,49 @@ pub(crate) fn page_invalid(message: impl Into<String>) -> Fault {
     Fault::new(ErrorCode::PageInvalid, message)
 }
 
-fn scan_request(after: Option<(i64, String)>) -> PageRequest {
-    PageRequest {
-        limit: SCAN_PAGE_ROWS,
-        after,
-        offset: 0,
+/// Shows `visit` row after row until it has enough, the rows end, or as many were read as one answer may read. Tells
+/// where to go on, unless the rows ended.
+async fn walk<V, F>(
+    after: Option<Place>,
+    rows: u32,
+    fetch: impl Fn(PageRequest) -> F,
+    mut visit: impl FnMut(&V) -> Result<ControlFlow<()>, Fault>,
+) -> Result<Option<Place>, Fault>
+where
+    V: Placed,
+    F: Future<Output = Result<Page<V>, Fault>>,
+{
+    let mut after = after;
+    let mut seen = 0;
+    while seen < SCAN_ROWS_MAX {
+        let page = fetch(PageRequest {
+            limit: rows,
+            after,
+            offset: 0,
+        })
+        .await?;
+        let count = page.items.len();
+        for (row, more) in page.items.iter().zip((0..count).rev()) {
+            if visit(row)?.is_break() {
+                let rest = more > 0 || page.next.is_some();
+                return Ok(rest.then(|| row.place()));
+            }
+        }
+        seen += count;
+        after = page.next;
+        // A short page that is not the last is the store's own bound.
+        if after.is_none() || count < rows as usize {
+            return Ok(after);
+        }
     }
+    Ok(after)
+}
+
+const fn until(enough: bool) -> ControlFlow<()> {
+    if enough {
+        return ControlFlow::Break(());
+    }
+    ControlFlow::Continue(())
 }
 
 fn to_value(item: &impl Serialize) -> Result<Value, Fault> {

@@ -74,9 +74,7 @@ impl Service {
         listing: &Listing,
         render: impl Fn(&RunDetails) -> T,
     ) -> Result<Listed<T>, Fault> {
-        let query = RunQuery {
-            flow: listing.only_flow(),
-        };
+        let query = listing.runs();
         if listing.plain_count() {
             let count = self.runs.count(&caller.tenant, &query).await?;
             return Ok(Listed::Count(count));

@@ -8,7 +8,8 @@ use offtake_model::{
 };
 use offtake_ports::{
     AuditLog, BatchStore, Catalog, Clock, DeliveryQueue, IdentityStore, Ids, Intake, LakeRoots,
-    Page, PageRequest, Replaced, ResourceStore, RunLog, Secrets, Sinks, Sources, Uploads,
+    Page, PageRequest, Replaced, RequestKeys, ResourceQuery, ResourceStore, RunLog, Secrets, Sinks,
+    Sources, Uploads,
 };
 use uuid::Uuid;
 
@@ -25,6 +26,8 @@ pub struct Deps {
     pub identity: Arc<dyn IdentityStore>,
     /// Keeps the audit log.
     pub audit: Arc<dyn AuditLog>,
+    /// Remembers the keys of requests.
+    pub keys: Arc<dyn RequestKeys>,
     /// Reads runs.
     pub runs: Arc<dyn RunLog>,
     /// Takes runs on demand.
@@ -64,6 +67,7 @@ pub struct Service {
     pub(crate) resources: Arc<dyn ResourceStore>,
     pub(crate) identity: Arc<dyn IdentityStore>,
     pub(crate) audit_log: Arc<dyn AuditLog>,
+    pub(crate) keys: Arc<dyn RequestKeys>,
     pub(crate) runs: Arc<dyn RunLog>,
     pub(crate) queue: Arc<dyn DeliveryQueue>,
     pub(crate) secrets: Arc<dyn Secrets>,
@@ -107,6 +111,7 @@ impl Service {
             resources: deps.resources,
             identity: deps.identity,
             audit_log: deps.audit,
+            keys: deps.keys,
             runs: deps.runs,
             queue: deps.queue,
             secrets: deps.secrets,
@@ -199,22 +204,26 @@ impl Service {
         &self,
         caller: &Caller,
         kind: ResourceKind,
+        query: &ResourceQuery,
         request: &PageRequest,
     ) -> Result<Page<Resource>, Fault> {
-        self.resources.list(&caller.tenant, kind, request).await
+        let tenant = &caller.tenant;
+        self.resources.list(tenant, kind, query, request).await
     }
 
-    /// How many there are, when that is all a list asks for.
+    /// How many there are, when that is all a list asks for and the store can tell.
     pub(crate) async fn plain_count(
         &self,
         caller: &Caller,
         kind: ResourceKind,
+        query: &ResourceQuery,
         listing: &Listing,
     ) -> Result<Option<u64>, Fault> {
         if !listing.plain_count() {
             return Ok(None);
         }
-        self.resources.count(&caller.tenant, kind).await.map(Some)
+        let count = self.resources.count(&caller.tenant, kind, query).await?;
+        Ok(Some(count))
     }
 
     pub(crate) async fn must_find(

@@ -5,15 +5,15 @@ use offtake_model::resource::{DatasetEntry, SourceConnection};
 use offtake_model::{
     DatasetId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
 };
-use offtake_ports::{Page, PageRequest};
+use offtake_ports::{Page, PageRequest, ResourceQuery};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::datasets::exportable;
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
 use crate::inherit::{ConnectionHead, Heads};
 use crate::listing::{Listed, Listing, Placed};
+use crate::once::{Once, Slot};
 use crate::service::{Changed, Service};
 
 mod patch;
@@ -42,9 +42,9 @@ impl Placed for SourceView {
 
 impl Service {
     /// Makes a source connection. Every dataset must exist; names that are missing are filled in.
-    pub async fn create_source(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
-        bounds::check(body)?;
-        let draft = validate::source(body)?;
+    pub async fn create_source(&self, caller: &Caller, once: Once<'_>) -> Result<Changed, Fault> {
+        bounds::check(once.body)?;
+        let draft = validate::source(once.body)?;
         let mut datasets = Vec::with_capacity(draft.datasets.len());
         for dataset in draft.datasets {
             let known = self.known_dataset(caller, &dataset.id).await?;
@@ -53,8 +53,14 @@ impl Service {
                 name: dataset.name.unwrap_or(known),
             });
         }
+        let fresh = self.new_uuid().to_string();
+        let slot = self.slot(caller, ResourceKind::Source, once, fresh);
+        let id = match slot.await? {
+            Slot::Free(id) => id,
+            Slot::Taken(made) => return Ok(made),
+        };
         let resource = Resource {
-            id: ResourceId(self.new_uuid().to_string()),
+            id: ResourceId(id),
             tenant: caller.tenant.clone(),
             revision: Revision(1),
             audit: Self::audit(caller, self.clock.now()),
@@ -67,8 +73,7 @@ impl Service {
                 base_connection_id: draft.base_connection_id,
             }),
         };
-        self.resources.insert(&resource, &caller.actor()).await?;
-        Ok(Changed::of(&resource))
+        self.insert(caller, &resource).await
     }
 
     /// The source connection of that id.
@@ -90,22 +95,26 @@ impl Service {
         listing: &Listing,
         render: impl Fn(&SourceView) -> T,
     ) -> Result<Listed<T>, Fault> {
+        let query = listing.connections();
         if let Some(count) = self
-            .plain_count(caller, ResourceKind::Source, listing)
+            .plain_count(caller, ResourceKind::Source, &query, listing)
             .await?
         {
             return Ok(Listed::Count(count));
         }
-        let fetch = |request| self.sources_page(caller, request);
+        let fetch = |request| self.sources_page(caller, &query, request);
         listing.answer(fetch, render).await
     }
 
     async fn sources_page(
         &self,
         caller: &Caller,
+        query: &ResourceQuery,
         request: PageRequest,
     ) -> Result<Page<SourceView>, Fault> {
-        let page = self.page(caller, ResourceKind::Source, &request).await?;
+        let page = self
+            .page(caller, ResourceKind::Source, query, &request)
+            .await?;
         let mut heads = Heads::new(self, caller);
         let mut items = Vec::with_capacity(page.items.len());
         for resource in page.items {

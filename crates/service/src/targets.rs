@@ -5,15 +5,15 @@ use offtake_model::resource::TargetConnection;
 use offtake_model::{
     ConnectionId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
 };
-use offtake_ports::{Page, PageRequest};
+use offtake_ports::{Page, PageRequest, ResourceQuery};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::connections::ConnectionView;
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
 use crate::inherit::{ConnectionHead, Heads};
 use crate::listing::{Listed, Listing, Placed};
+use crate::once::{Once, Slot};
 use crate::service::{Changed, Service};
 
 mod patch;
@@ -42,15 +42,21 @@ impl Placed for TargetView {
 
 impl Service {
     /// Makes a target connection. Its base connection must exist and be of the same spec.
-    pub async fn create_target(&self, caller: &Caller, body: &Value) -> Result<Changed, Fault> {
-        bounds::check(body)?;
-        let draft = validate::target(body)?;
+    pub async fn create_target(&self, caller: &Caller, once: Once<'_>) -> Result<Changed, Fault> {
+        bounds::check(once.body)?;
+        let draft = validate::target(once.body)?;
         let base = self
             .base_connection(caller, draft.base_connection_id)
             .await?;
         validate::check_base_connection(&draft, &base.body.spec)?;
+        let fresh = self.new_uuid().to_string();
+        let slot = self.slot(caller, ResourceKind::Target, once, fresh);
+        let id = match slot.await? {
+            Slot::Free(id) => id,
+            Slot::Taken(made) => return Ok(made),
+        };
         let resource = Resource {
-            id: ResourceId(self.new_uuid().to_string()),
+            id: ResourceId(id),
             tenant: caller.tenant.clone(),
             revision: Revision(1),
             audit: Self::audit(caller, self.clock.now()),
@@ -62,8 +68,7 @@ impl Service {
                 params: draft.params,
             }),
         };
-        self.resources.insert(&resource, &caller.actor()).await?;
-        Ok(Changed::of(&resource))
+        self.insert(caller, &resource).await
     }
 
     /// The target connection of that id.
@@ -85,22 +90,26 @@ impl Service {
         listing: &Listing,
         render: impl Fn(&TargetView) -> T,
     ) -> Result<Listed<T>, Fault> {
+        let query = listing.connections();
         if let Some(count) = self
-            .plain_count(caller, ResourceKind::Target, listing)
+            .plain_count(caller, ResourceKind::Target, &query, listing)
             .await?
         {
             return Ok(Listed::Count(count));
         }
-        let fetch = |request| self.targets_page(caller, request);
+        let fetch = |request| self.targets_page(caller, &query, request);
         listing.answer(fetch, render).await
     }
 
     async fn targets_page(
         &self,
         caller: &Caller,
+        query: &ResourceQuery,
         request: PageRequest,
     ) -> Result<Page<TargetView>, Fault> {
-        let page = self.page(caller, ResourceKind::Target, &request).await?;
+        let page = self
+            .page(caller, ResourceKind::Target, query, &request)
+            .await?;
         let mut heads = Heads::new(self, caller);
         let mut items = Vec::with_capacity(page.items.len());
         for resource in page.items {

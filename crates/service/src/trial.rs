@@ -10,7 +10,7 @@ use offtake_core::specs;
 use offtake_model::{
     ConnectionId, DestinationKind, ErrorCode, Fault, Resource, ResourceBody, ResourceKind, SinkRef,
 };
-use offtake_ports::PageRequest;
+use offtake_ports::{PageRequest, ResourceQuery};
 
 use crate::entity;
 use crate::identity::Caller;
@@ -104,7 +104,14 @@ impl Service {
             after: None,
             offset: 0,
         };
-        let page = self.page(caller, ResourceKind::Target, &request).await?;
+        let page = self
+            .page(
+                caller,
+                ResourceKind::Target,
+                &ResourceQuery::default(),
+                &request,
+            )
+            .await?;
         let used: BTreeSet<String> = page
             .items
             .into_iter()

@@ -15,10 +15,12 @@ mod identity;
 mod journal;
 mod queue;
 mod quotas;
+mod request_keys;
 mod resources;
 mod rows;
 mod runs;
 mod secrets;
+mod select;
 mod store;
 
 pub use secrets::KeyFileSecrets;

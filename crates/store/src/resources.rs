@@ -10,7 +10,7 @@ use offtake_model::resource::Audit;
 use offtake_model::{
     Actor, Fault, Millis, OrgId, Resource, ResourceId, ResourceKind, Revision, SandboxName, Tenant,
 };
-use offtake_ports::{Page, PageRequest, Replaced, ResourceStore};
+use offtake_ports::{Page, PageRequest, Replaced, ResourceQuery, ResourceStore};
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::audit;
@@ -18,6 +18,7 @@ use crate::failure::{Attempting, corrupt};
 use crate::quotas;
 use crate::rows::body::{BodyRow, FlowColumns, decode, encode};
 use crate::rows::{counter, kind_name, signed};
+use crate::select::Selection;
 use crate::store::{Store, commit};
 use flow::delete_flow;
 pub(crate) use flow::remove_hidden_flow;
@@ -48,47 +49,30 @@ impl ResourceStore for Store {
         &self,
         tenant: &Tenant,
         kind: ResourceKind,
+        query: &ResourceQuery,
         page: &PageRequest,
     ) -> Result<Page<Resource>, Fault> {
         let mut tx = self.read().await?;
-        let (before, id) = newest_first(page);
-        let rows: Vec<ResourceRow> = sqlx::query_as(
-            "SELECT * FROM resource
-             WHERE org = ?1 AND sandbox = ?2 AND kind = ?3 AND hidden = 0
-               AND (created_at, id) < (?4, ?5)
-             ORDER BY created_at DESC, id DESC LIMIT ?6 OFFSET ?7",
-        )
-        .bind(tenant.org.as_str())
-        .bind(tenant.sandbox.as_str())
-        .bind(kind_name(kind))
-        .bind(before)
-        .bind(id)
-        .bind(i64::from(page.limit) + 1)
-        .bind(signed(page.offset))
-        .fetch_all(&mut *tx)
-        .await
-        .attempting(format_args!("list {}", kind.collection()))?;
-        let items = rows
-            .into_iter()
-            .map(|row| row.into_resource(kind))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(cut(items, page.limit, |it| {
-            (it.audit.created_at.0, it.id.0.clone())
-        }))
+        let page = selection(tenant, kind, query)
+            .page(&mut tx, page, |row: &ResourceRow| {
+                (row.created_at, row.id.clone())
+            })
+            .await?;
+        let items = page.items.into_iter().map(|row| row.into_resource(kind));
+        Ok(Page {
+            items: items.collect::<Result<_, _>>()?,
+            next: page.next,
+        })
     }
 
-    async fn count(&self, tenant: &Tenant, kind: ResourceKind) -> Result<u64, Fault> {
+    async fn count(
+        &self,
+        tenant: &Tenant,
+        kind: ResourceKind,
+        query: &ResourceQuery,
+    ) -> Result<u64, Fault> {
         let mut tx = self.read().await?;
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM resource WHERE org = ? AND sandbox = ? AND kind = ? AND hidden = 0",
-        )
-        .bind(tenant.org.as_str())
-        .bind(tenant.sandbox.as_str())
-        .bind(kind_name(kind))
-        .fetch_one(&mut *tx)
-        .await
-        .attempting(format_args!("count {}", kind.collection()))?;
-        counter(count, "count")
+        selection(tenant, kind, query).count(&mut tx).await
     }
 
     async fn insert(&self, resource: &Resource, by: &Actor) -> Result<(), Fault> {
@@ -165,6 +149,20 @@ impl ResourceStore for Store {
             .attempting(format_args!("list flows using {} {id}", kind_name(kind)))?;
         Ok(ids.into_iter().map(ResourceId).collect())
     }
+}
+
+/// Names lead to the fewest rows, specs to the most.
+fn selection(tenant: &Tenant, kind: ResourceKind, query: &ResourceQuery) -> Selection {
+    let mut selection = Selection::of("resource", "resource_newest", tenant);
+    selection.led_to("kind", kind_name(kind));
+    selection.with("hidden", 0);
+    selection.by_first_of(&[
+        ("name", "resource_by_name", query.name.as_deref()),
+        ("state", "resource_by_state", query.state.as_deref()),
+        ("spec", "resource_by_spec", query.spec.as_deref()),
+    ]);
+    selection.created(&query.created);
+    selection
 }
 
 const USING_SOURCE: &str = "

@@ -11,9 +11,8 @@ use offtake_ports::{Page, PageRequest, RunLog, RunQuery};
 use sqlx::SqliteConnection;
 
 use crate::failure::Attempting;
-use crate::resources::{cut, newest_first};
 use crate::rows::run::RunRow;
-use crate::rows::{counter, signed};
+use crate::select::Selection;
 use crate::store::Store;
 
 #[async_trait]
@@ -38,24 +37,11 @@ impl RunLog for Store {
         page: &PageRequest,
     ) -> Result<Page<RunView>, Fault> {
         let mut tx = self.read().await?;
-        let (before, id) = newest_first(page);
-        let sql = if query.flow.is_some() {
-            LIST_OF_FLOW
-        } else {
-            LIST
-        };
-        let rows: Vec<RunRow> = sqlx::query_as(sql)
-            .bind(tenant.org.as_str())
-            .bind(tenant.sandbox.as_str())
-            .bind(query.flow.map(|flow| flow.to_string()))
-            .bind(before)
-            .bind(id)
-            .bind(i64::from(page.limit) + 1)
-            .bind(signed(page.offset))
-            .fetch_all(&mut *tx)
-            .await
-            .attempting("list runs")?;
-        let rows = cut(rows, page.limit, |row| (row.created_at, row.id.clone()));
+        let rows = selection(tenant, query)
+            .page(&mut tx, page, |row: &RunRow| {
+                (row.created_at, row.id.clone())
+            })
+            .await?;
         Ok(Page {
             items: views(&mut tx, rows.items).await?,
             next: rows.next,
@@ -64,54 +50,56 @@ impl RunLog for Store {
 
     async fn count(&self, tenant: &Tenant, query: &RunQuery) -> Result<u64, Fault> {
         let mut tx = self.read().await?;
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM run WHERE org = ?1 AND sandbox = ?2 AND (?3 IS NULL OR flow_id = ?3)",
-        )
-        .bind(tenant.org.as_str())
-        .bind(tenant.sandbox.as_str())
-        .bind(query.flow.map(|flow| flow.to_string()))
-        .fetch_one(&mut *tx)
-        .await
-        .attempting("count runs")?;
-        counter(count, "count")
+        selection(tenant, query).count(&mut tx).await
     }
 
     async fn latest(&self, tenant: &Tenant, flows: &[FlowId]) -> Result<Vec<RunView>, Fault> {
+        let ids: Vec<String> = flows.iter().map(FlowId::to_string).collect();
         let mut tx = self.read().await?;
-        let mut rows = Vec::with_capacity(flows.len());
-        for flow in flows {
-            let row: Option<RunRow> = sqlx::query_as(
-                "SELECT * FROM run WHERE org = ? AND sandbox = ? AND flow_id = ?
-                 ORDER BY created_at DESC, id DESC LIMIT 1",
-            )
+        let rows = sqlx::query_as(LATEST)
             .bind(tenant.org.as_str())
             .bind(tenant.sandbox.as_str())
-            .bind(flow.to_string())
-            .fetch_optional(&mut *tx)
+            .bind(json_list(&ids)?)
+            .fetch_all(&mut *tx)
             .await
-            .attempting(format_args!("read the latest run of flow {flow}"))?;
-            rows.extend(row);
-        }
+            .attempting("read the latest runs of flows")?;
         views(&mut tx, rows).await
     }
 }
 
-const LIST: &str = "
-    SELECT * FROM run
-    WHERE org = ?1 AND sandbox = ?2 AND ?3 IS NULL AND (created_at, id) < (?4, ?5)
-    ORDER BY created_at DESC, id DESC LIMIT ?6 OFFSET ?7";
+const LATEST: &str = "
+    SELECT run.* FROM json_each(?3) flow JOIN run ON run.rowid = (
+        SELECT rowid FROM run WHERE org = ?1 AND sandbox = ?2 AND flow_id = flow.value
+        ORDER BY created_at DESC, id DESC LIMIT 1)
+    ORDER BY flow.key";
 
-const LIST_OF_FLOW: &str = "
-    SELECT * FROM run
-    WHERE org = ?1 AND sandbox = ?2 AND flow_id = ?3 AND (created_at, id) < (?4, ?5)
-    ORDER BY created_at DESC, id DESC LIMIT ?6 OFFSET ?7";
+/// A flow leads to the fewest rows, its spec to the most.
+fn selection(tenant: &Tenant, query: &RunQuery) -> Selection {
+    let flow = query.flow.map(|flow| flow.to_string());
+    let mut selection = Selection::of("run", "run_newest", tenant);
+    selection.by_first_of(&[
+        ("flow_id", "run_of_flow", flow.as_deref()),
+        ("status", "run_by_status", query.status.as_deref()),
+        ("flow_spec", "run_by_spec", query.spec.as_deref()),
+    ]);
+    selection.created(&query.created);
+    selection.tested_within("started_at", &query.started);
+    selection
+}
 
 async fn views(db: &mut SqliteConnection, rows: Vec<RunRow>) -> Result<Vec<RunView>, Fault> {
-    let mut views = Vec::with_capacity(rows.len());
-    for row in rows {
-        let run = Run::try_from(row)?;
-        let deliveries = delivery::of_run(db, run.id).await?;
-        views.push(RunView { run, deliveries });
-    }
-    Ok(views)
+    let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+    let mut deliveries = delivery::of_runs(db, &ids).await?;
+    rows.into_iter()
+        .map(|row| {
+            let deliveries = deliveries.remove(&row.id).unwrap_or_default();
+            let run = Run::try_from(row)?;
+            Ok(RunView { run, deliveries })
+        })
+        .collect()
+}
+
+/// Texts as a statement's `json_each` reads them.
+fn json_list(texts: &[String]) -> Result<String, Fault> {
+    serde_json::to_string(texts).attempting("write a list of ids")
 }

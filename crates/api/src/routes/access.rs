@@ -6,13 +6,20 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+use offtake_api_types::access::{
+    Client, NewOrganisation, Organisation, OrganisationDetails, Sandboxes,
+};
+use offtake_api_types::{ItemsOf, Sandbox};
+use offtake_model::ErrorCode;
 use offtake_service::Service;
 
 use crate::body::JsonBody;
+use crate::document::bodies;
+use crate::document::says::says;
 use crate::gate::Who;
 use crate::reply::{self, Reply};
-use crate::routes::needs;
+use crate::routes::{needs, once};
 use crate::table::Routes;
 use crate::wire::access as wire;
 
@@ -23,29 +30,104 @@ const CLIENTS: &str = "/offtake/v1/clients";
 pub(super) fn routes() -> Routes {
     let client = format!("{CLIENTS}/{{id}}");
     let organisation = format!("{ORGANISATIONS}/{{id}}");
+    let of_roles = [ErrorCode::PermissionMissing, ErrorCode::SandboxNotFound];
     Routes::default()
         .get(SANDBOXES, needs::VIEW_SANDBOXES, sandboxes)
+        .says(
+            says("listSandboxes", "Lists the organisation's sandboxes")
+                .gives::<Sandboxes>(200, "All of them."),
+        )
         .post(SANDBOXES, needs::MANAGE_ACCESS, create_sandbox)
+        .says(
+            says("createSandbox", "Makes a sandbox")
+                .takes(bodies::NEW_SANDBOX)
+                .once()
+                .gives::<Sandbox>(201, "The sandbox.")
+                .fails(&[ErrorCode::NameTaken]),
+        )
         .get(
             &format!("{SANDBOXES}/{{name}}"),
             needs::VIEW_SANDBOXES,
             sandbox,
         )
+        .says(says("getSandbox", "Reads a sandbox").gives::<Sandbox>(200, "The sandbox."))
         .get(ORGANISATIONS, needs::MANAGE_SERVER, organisations)
+        .says(
+            says(
+                "listOrganisations",
+                "Lists the organisations that share the server",
+            )
+            .gives::<ItemsOf<Organisation>>(200, "All of them."),
+        )
         .post(ORGANISATIONS, needs::MANAGE_SERVER, create_organisation)
+        .says(
+            says(
+                "createOrganisation",
+                "Makes an organisation with a sandbox and an admin client",
+            )
+            .takes(bodies::NEW_ORGANISATION)
+            .once()
+            .gives::<NewOrganisation>(201, "The organisation, and the client's secret, once."),
+        )
         .get(
             &organisation,
             needs::VIEW_ORGANISATION,
             organisation_details,
         )
+        .says(
+            says(
+                "getOrganisation",
+                "Reads an organisation with its quotas and what is used of them",
+            )
+            .gives::<OrganisationDetails>(200, "The organisation.")
+            .fails(&[ErrorCode::ResourceNotFound]),
+        )
         .patch(&organisation, needs::MANAGE_SERVER, change_organisation)
+        .says(
+            says(
+                "changeOrganisation",
+                "Renames an organisation or changes its quotas",
+            )
+            .takes(bodies::ORGANISATION_CHANGE)
+            .gives::<OrganisationDetails>(200, "The organisation.")
+            .fails(&[ErrorCode::ResourceNotFound]),
+        )
         .get(CLIENTS, needs::MANAGE_ACCESS, clients)
+        .says(
+            says("listClients", "Lists the organisation's clients")
+                .gives::<ItemsOf<Client>>(200, "All of them, without secrets."),
+        )
         .post(CLIENTS, needs::MANAGE_ACCESS, create_client)
+        .says(
+            says("createClient", "Makes a client")
+                .takes(bodies::NEW_CLIENT)
+                .once()
+                .gives::<Client>(201, "The client, and its secret, once.")
+                .fails(&of_roles),
+        )
         .patch(&client, needs::MANAGE_ACCESS, change_client)
+        .says(
+            says(
+                "changeClient",
+                "Renames, binds to roles, enables or disables a client",
+            )
+            .takes(bodies::CLIENT_CHANGE)
+            .gives::<Client>(200, "The client.")
+            .fails(&of_roles)
+            .fails(&[ErrorCode::ResourceNotFound]),
+        )
         .post(
             &format!("{client}/secret"),
             needs::MANAGE_ACCESS,
             rotate_secret,
+        )
+        .says(
+            says(
+                "rotateSecret",
+                "Gives a client a new secret; the old one ends at once",
+            )
+            .gives::<Client>(200, "The client, and its secret, once.")
+            .fails(&[ErrorCode::ResourceNotFound]),
         )
 }
 
@@ -66,9 +148,12 @@ async fn sandbox(
 async fn create_sandbox(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    let made = service.create_sandbox(&caller, &body).await?;
+    let made = service
+        .create_sandbox(&caller, once(&headers, &body))
+        .await?;
     Ok((StatusCode::CREATED, Json(wire::sandbox(&made))).into_response())
 }
 
@@ -80,9 +165,12 @@ async fn organisations(State(service): State<Arc<Service>>) -> Reply {
 async fn create_organisation(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    let made = service.create_organisation(&caller, &body).await?;
+    let made = service
+        .create_organisation(&caller, once(&headers, &body))
+        .await?;
     Ok((StatusCode::CREATED, Json(wire::new_organisation(&made))).into_response())
 }
 
@@ -113,9 +201,12 @@ async fn clients(State(service): State<Arc<Service>>, Who(caller): Who) -> Reply
 async fn create_client(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    let made = service.create_client(&caller, &body).await?;
+    let made = service
+        .create_client(&caller, once(&headers, &body))
+        .await?;
     Ok((StatusCode::CREATED, Json(wire::with_secret(&made))).into_response())
 }
 

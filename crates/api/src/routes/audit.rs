@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use offtake_api_types::audit::AuditEntry;
 use offtake_api_types::{ItemsOf, Link, Links};
 use offtake_model::ErrorCode;
 use offtake_service::{AuditParams, Service};
 
+use crate::document::says::{query, says};
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
@@ -32,7 +34,29 @@ const PARAMETERS: [&str; 8] = [
 ];
 
 pub(super) fn routes() -> Routes {
-    Routes::default().get(AUDIT, needs::MANAGE_ACCESS, list)
+    Routes::default()
+        .get(AUDIT, needs::MANAGE_ACCESS, list)
+        .says(
+            says(
+                "listAuditEntries",
+                "Lists who changed what in the organisation, newest first",
+            )
+            .with(&[
+                query("limit", "Entries on a page, 20 when absent.").number(1, 100),
+                query(
+                    "continuationToken",
+                    "From `_links.next.href` of the page before.",
+                ),
+                query("client", "Of this client."),
+                query("sandbox", "In this sandbox."),
+                query("collection", "About objects of this collection."),
+                query("id", "About this object."),
+                query("createdAfter", "Epoch milliseconds."),
+                query("createdBefore", "Epoch milliseconds."),
+            ])
+            .gives::<ItemsOf<AuditEntry>>(200, "A page.")
+            .fails(&[ErrorCode::PageInvalid]),
+        )
 }
 
 async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pairs) -> Reply {

@@ -8,15 +8,19 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
+use offtake_api_types::{Batches, CatalogDatasets, DataFile};
 use offtake_model::{ErrorCode, Fault};
 use offtake_service::{BatchListQuery, DatasetEdit, DatasetQuery, Service};
+use serde_json::Value;
 
 use crate::CATALOG;
 use crate::body::JsonBody;
+use crate::document::bodies;
+use crate::document::says::{Parameter, Says, header, query, says};
 use crate::gate::Who;
 use crate::query::Pairs;
 use crate::reply::Reply;
-use crate::routes::{if_match, needs};
+use crate::routes::{if_match, needs, once};
 use crate::table::Routes;
 use crate::wire;
 
@@ -24,37 +28,130 @@ pub(super) fn routes() -> Routes {
     let all = format!("{CATALOG}/dataSets");
     let one = format!("{all}/{{id}}");
     let second = format!("{CATALOG}/v2/dataSets/{{id}}");
+    let batches = format!("{CATALOG}/batches");
     Routes::default()
         .get(&all, needs::VIEW_DATASETS, list)
-        .post(&all, needs::MANAGE_DATASETS, create)
-        .get(&one, needs::VIEW_DATASETS, read)
-        .put(&one, needs::MANAGE_DATASETS, replace)
-        .patch(&one, needs::MANAGE_DATASETS, patch)
-        .delete(&one, needs::MANAGE_DATASETS, delete)
-        .patch(&second, needs::MANAGE_DATASETS, patch)
-        .get(
-            &format!("{CATALOG}/batches"),
-            needs::VIEW_DATASETS,
-            list_batches,
+        .says(
+            says("listDatasets", "Lists datasets, keyed by id")
+                .note("Any other parameter named like a field is a filter, too.")
+                .with(&PAGE)
+                .with(&[
+                    query("name", "Names, separated by commas; `*` for any text, a leading `!` for none of them."),
+                    query("tags", "Pairs `key:value` that it must have, separated by commas."),
+                    query("properties", "Fields to answer, separated by commas."),
+                    query("createdAfter", "Epoch milliseconds."),
+                    query("createdBefore", "Epoch milliseconds."),
+                ])
+                .filters()
+                .gives::<BTreeMap<String, Value>>(200, "The datasets, whole or with the fields asked for.")
+                .fails(&[ErrorCode::PageInvalid, ErrorCode::SortFieldInvalid]),
         )
-        .get(
-            &format!("{CATALOG}/batches/{{id}}"),
-            needs::VIEW_DATASETS,
-            read_batch,
+        .post(&all, needs::MANAGE_DATASETS, create)
+        .says(
+            says("createDataset", "Registers a table of the lake, or makes a managed dataset")
+                .takes(bodies::NEW_DATASET)
+                .once()
+                .gives::<Vec<String>>(201, "`@/dataSets/<id>`.")
+                .fails(&[ErrorCode::LocationNotAllowed])
+                .fails(&OF_TABLE),
+        )
+        .get(&one, needs::VIEW_DATASETS, read)
+        .says(
+            says("getDataset", "Reads a dataset")
+                .gives::<CatalogDatasets>(200, "The dataset, keyed by its id.")
+                .fails(&[ErrorCode::ResourceNotFound]),
+        )
+        .put(&one, needs::MANAGE_DATASETS, replace)
+        .says(edits("replaceDataset", "Replaces a dataset's fields").takes(bodies::NEW_DATASET))
+        .patch(&one, needs::MANAGE_DATASETS, patch)
+        .says(edits("patchDataset", "Changes a dataset").takes(bodies::DATASET_CHANGE))
+        .delete(&one, needs::MANAGE_DATASETS, delete)
+        .says(
+            says("deleteDataset", "Deletes a dataset; its table stays where it is")
+                .gives::<Vec<String>>(200, "`@/dataSets/<id>`.")
+                .fails(&[ErrorCode::ResourceNotFound]),
+        )
+        .patch(&second, needs::MANAGE_DATASETS, patch)
+        .says(edits("patchDatasetV2", "Changes a dataset").takes(bodies::DATASET_CHANGE))
+        .get(&batches, needs::VIEW_DATASETS, list_batches)
+        .says(
+            says("listBatches", "Lists batches, keyed by id")
+                .with(&PAGE)
+                .with(&[query("dataSet", "Of this dataset."), query("status", "In these states.")])
+                .with(&TIMES.map(|name| query(name, "Epoch milliseconds.")))
+                .gives::<Batches>(200, "The batches.")
+                .fails(&[ErrorCode::PageInvalid, ErrorCode::SortFieldInvalid])
+                .fails(&[ErrorCode::FilterValueInvalid]),
+        )
+        .get(&format!("{batches}/{{id}}"), needs::VIEW_DATASETS, read_batch)
+        .says(
+            says("getBatchOfCatalog", "Reads a batch")
+                .gives::<Batches>(200, "The batch, keyed by its id.")
+                .fails(&[ErrorCode::ResourceNotFound]),
         )
         .get(
             &format!("{CATALOG}/dataSetFiles"),
             needs::VIEW_DATASETS,
             files,
         )
+        .says(
+            says("listDatasetFiles", "Lists files that the newest batches of a dataset brought")
+                .with(&[query("dataSetId", "The dataset.").required()])
+                .gives::<BTreeMap<String, DataFile>>(200, "The files, keyed by id.")
+                .fails(&[ErrorCode::QueryParameterMissing, ErrorCode::ResourceNotFound])
+                .fails(&OF_TABLE),
+        )
+}
+
+/// Parameters of offset pages.
+const PAGE: [Parameter; 3] = [
+    query("limit", "How many, 20 when absent.").number(1, 100),
+    query("start", "Index of the first one.").number(0, u32::MAX),
+    query("orderBy", "`asc:` or `desc:` and a field."),
+];
+
+/// Filters of batches by instants.
+const TIMES: [&str; 6] = [
+    "createdAfter",
+    "createdBefore",
+    "startAfter",
+    "startBefore",
+    "endAfter",
+    "endBefore",
+];
+
+/// Why a table cannot be looked at.
+const OF_TABLE: [ErrorCode; 7] = [
+    ErrorCode::SourceNotFound,
+    ErrorCode::SourceCorrupt,
+    ErrorCode::SourceDenied,
+    ErrorCode::SourceFeatureUnsupported,
+    ErrorCode::SourceOutsideRoot,
+    ErrorCode::SourceUnreachable,
+    ErrorCode::SourceSchemaConflict,
+];
+
+fn edits(id: &'static str, summary: &'static str) -> Says {
+    says(id, summary)
+        .with(&[header("If-Match", "Only at this version.")])
+        .gives::<Vec<String>>(200, "`@/dataSets/<id>`.")
+        .fails(&[ErrorCode::ResourceNotFound, ErrorCode::VersionConflict])
+        .fails(&[
+            ErrorCode::PatchOperationInvalid,
+            ErrorCode::PatchPathInvalid,
+        ])
 }
 
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    let id = service.create_dataset(&caller, &body).await?.id;
+    let id = service
+        .create_dataset(&caller, once(&headers, &body))
+        .await?
+        .id;
     let location = [(LOCATION, format!("{CATALOG}/dataSets/{id}"))];
     let body = Json([format!("@/dataSets/{id}")]);
     Ok((StatusCode::CREATED, location, body).into_response())
@@ -147,15 +244,7 @@ async fn list_batches(
         dataset: query.owned("dataSet").or_else(|| query.owned("dataset")),
         status: query.owned("status"),
         order_by: query.owned("orderBy"),
-        times: [
-            "createdAfter",
-            "createdBefore",
-            "startAfter",
-            "startBefore",
-            "endAfter",
-            "endBefore",
-        ]
-        .map(|name| query.owned(name)),
+        times: TIMES.map(|name| query.owned(name)),
     };
     let page = service.list_batches(&caller, &asked).await?;
     Ok(Json(wire::batch::keyed(page.items)).into_response())

@@ -6,14 +6,18 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode};
+use offtake_api_types::{Connection, ConnectionTest};
+use offtake_model::ErrorCode;
 use offtake_service::{Listing, Service};
 
 use crate::body::JsonBody;
+use crate::document::bodies;
+use crate::document::says::{query, says};
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match, needs};
+use crate::routes::{flow_service, if_match, needs, once};
 use crate::search::Search;
 use crate::table::Routes;
 use crate::wire;
@@ -27,26 +31,69 @@ pub(super) fn routes() -> Routes {
     );
     Routes::default()
         .get(&all, needs::VIEW, list)
+        .says(says("listConnections", "Lists base connections, newest first").lists::<Connection>())
         .post(&all, needs::CONNECT, create)
+        .says(
+            says("createConnection", "Makes a base connection")
+                .note("Secret parameters are sealed and never shown again.")
+                .creates(bodies::NEW_CONNECTION)
+                .fails(&OF_BODY),
+        )
         .post(&flow_service("/connections/search"), needs::VIEW, search)
+        .says(says("searchConnections", "Lists base connections, asked by a body").searches(bodies::SEARCH))
         .get(&one, needs::VIEW, read)
+        .says(says("getConnection", "Reads a base connection").reads::<Connection>())
         // It writes at the destination, so that looking is not enough.
         .get(
             &flow_service("/connections/{id}/test"),
             needs::CONNECT,
             test,
         )
+        .says(
+            says("testConnection", "Tries a base connection out")
+                .note("Writes, publishes and removes a file in a scratch folder.")
+                .with(&[
+                    query("bucketName", "The bucket to try; by default those that target connections name."),
+                    query("container", "The container to try."),
+                ])
+                .gives::<ConnectionTest>(200, "Whether it works, and what failed.")
+                .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
+                .fails(&[ErrorCode::DestinationNotAvailable, ErrorCode::QueryParameterMissing]),
+        )
         .patch(&one, needs::MANAGE, patch)
+        .says(
+            says("patchConnection", "Changes a base connection")
+                .note("Changes `/name`, `/description`, `/auth/params`, `/auth/params/<key>`; `****` keeps a secret.")
+                .changes(bodies::PATCH)
+                .fails(&OF_BODY)
+                .fails(&[ErrorCode::ConnectionSpecFixed]),
+        )
         .delete(&one, needs::MANAGE, delete)
+        .says(
+            says("deleteConnection", "Deletes a base connection that no flow uses")
+                .deletes()
+                .fails(&[ErrorCode::ConnectionInUse]),
+        )
 }
+
+/// What is refused of a connection's body.
+const OF_BODY: [ErrorCode; 4] = [
+    ErrorCode::SpecNotValid,
+    ErrorCode::SpecVersionMissing,
+    ErrorCode::AuthSpecUnknown,
+    ErrorCode::EncryptionNotAvailable,
+];
 
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
     Ok(reply::created(
-        service.create_connection(&caller, &body).await?,
+        service
+            .create_connection(&caller, once(&headers, &body))
+            .await?,
     ))
 }
 

@@ -9,10 +9,14 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use offtake_api_types::batch::BadRow;
+use offtake_api_types::{DataFile, DataOf, DownloadableFile};
 use offtake_model::{ErrorCode, Fault};
 use offtake_service::{RangeReader, Service};
+use serde_json::Value;
 
 use crate::EXPORT;
+use crate::document::says::{header, query, says};
 use crate::gate::Who;
 use crate::query::Pairs;
 use crate::reply::Reply;
@@ -28,14 +32,68 @@ pub(super) fn routes() -> Routes {
     let preview_of = format!("{EXPORT}/datasets/{{id}}/preview");
     Routes::default()
         .get(&format!("{batch}/files"), needs::VIEW_DATASETS, batch_files)
+        .says(
+            says(
+                "listBatchFiles",
+                "Lists the data files that a batch brought",
+            )
+            .gives::<DataOf<DataFile>>(200, "The files; none unless the batch succeeded.")
+            .fails(&[ErrorCode::ResourceNotFound]),
+        )
         .get(&format!("{batch}/failed"), needs::VIEW_DATASETS, failed)
+        .says(
+            says(
+                "listBatchFailures",
+                "Lists the rows of a batch that could not be read",
+            )
+            .gives::<DataOf<BadRow>>(200, "File, line and reason of each.")
+            .fails(&[ErrorCode::ResourceNotFound]),
+        )
         .get(
             &format!("{EXPORT}/files/{{id}}"),
             needs::VIEW_DATASETS,
             file,
         )
+        .says(
+            says(
+                "getDataFile",
+                "Says what of a data file can be downloaded, or sends its bytes",
+            )
+            .note("Answers HEAD, too.")
+            .with(&[
+                query("path", "Name of the file to download."),
+                header("Range", "`bytes=FIRST-LAST`: only these; answered 206."),
+            ])
+            .gives::<DataOf<DownloadableFile>>(
+                200,
+                "What can be downloaded; with `path`, the bytes.",
+            )
+            .gives_bytes(206, "The part asked for.", PARQUET)
+            .fails(&[ErrorCode::ResourceNotFound, ErrorCode::RangeNotSatisfiable])
+            .fails(&OF_TABLE),
+        )
         .get(&preview_of, needs::VIEW_DATASETS, preview)
+        .says(
+            says("previewDataset", "Shows the first 100 rows of a dataset")
+                .gives::<DataOf<Value>>(200, "The rows.")
+                .fails(&[ErrorCode::ResourceNotFound])
+                .fails(&OF_TABLE),
+        )
 }
+
+const PARQUET: &str = "application/vnd.apache.parquet";
+
+/// Why a table or a file of it cannot be read.
+const OF_TABLE: [ErrorCode; 8] = [
+    ErrorCode::SourceNotFound,
+    ErrorCode::SourceChanged,
+    ErrorCode::SourceCorrupt,
+    ErrorCode::SourceDenied,
+    ErrorCode::SourceFeatureUnsupported,
+    ErrorCode::SourceOutsideRoot,
+    ErrorCode::SourceUnreachable,
+    ErrorCode::SourceVanished,
+];
 
 async fn batch_files(
     State(service): State<Arc<Service>>,
@@ -101,10 +159,7 @@ async fn file(
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/vnd.apache.parquet"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PARQUET));
     Ok(response)
 }
 

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
+use offtake_api_types::{Created, Flow};
+use offtake_model::ErrorCode;
 use offtake_service::{FlowAction, FlowStart, Listing, Service};
 
 use crate::body::JsonBody;
+use crate::document::bodies;
+use crate::document::says::{header, query, says};
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match, needs};
+use crate::routes::{flow_service, if_match, needs, once};
 use crate::search::Search;
 use crate::table::Routes;
 use crate::wire;
@@ -22,23 +26,74 @@ pub(super) fn routes() -> Routes {
     let (all, one) = (flow_service("/flows"), flow_service("/flows/{id}"));
     Routes::default()
         .get(&all, needs::VIEW, list)
+        .says(says("listFlows", "Lists flows, newest first").lists::<Flow>())
         .post(&all, needs::EXPORT, create)
+        .says(
+            says("createFlow", "Makes a flow")
+                .note("It is enabled; a start in the past runs at once. A draft runs and is checked once published.")
+                .with(&[query("mode", "`draft` makes a draft.").words(&["draft"])])
+                .creates(bodies::NEW_FLOW)
+                .fails(&OF_BODY)
+                .fails(&[ErrorCode::StateNotAllowed]),
+        )
         .post(&flow_service("/flows/search"), needs::VIEW, search)
+        .says(says("searchFlows", "Lists flows, asked by a body").searches(bodies::SEARCH))
         .get(&one, needs::VIEW, read)
+        .says(says("getFlow", "Reads a flow").reads::<Flow>())
         .patch(&one, needs::EXPORT, patch)
+        .says(
+            says("patchFlow", "Changes a flow")
+                .note(
+                    "Changes `/name`, `/description`, `/scheduleParams`, `/scheduleParams/<key>`, \
+                     `/sourceConnectionIds` and `/targetConnectionIds`.",
+                )
+                .changes(bodies::PATCH)
+                .fails(&OF_BODY),
+        )
         .delete(&one, needs::EXPORT, delete)
+        .says(
+            says("deleteFlow", "Deletes a flow; its connections stay, what is under way is cancelled").deletes(),
+        )
         .post(&format!("{one}/action"), needs::EXPORT, act)
+        .says(
+            says("actOnFlow", "Enables or disables a flow, or publishes a draft")
+                .with(&[
+                    query("op", "What to do, in either case.").words(&["enable", "disable", "publish"]).required(),
+                    header("If-Match", "Only at this version."),
+                ])
+                .gives::<Created>(200, "Done.")
+                .fails(&[ErrorCode::QueryParameterMissing, ErrorCode::ActionUnknown])
+                .fails(&[ErrorCode::ActionFlowUnknown, ErrorCode::ActionNotAllowed])
+                .fails(&[ErrorCode::VersionConflict])
+                .fails(&OF_BODY),
+        )
 }
+
+/// What is refused of a flow that could not run.
+const OF_BODY: [ErrorCode; 9] = [
+    ErrorCode::QuotaExceeded,
+    ErrorCode::SpecNotValid,
+    ErrorCode::SpecVersionMissing,
+    ErrorCode::ScheduleInvalid,
+    ErrorCode::ConnectionNotUsable,
+    ErrorCode::DestinationNotAvailable,
+    ErrorCode::EncryptionNotAvailable,
+    ErrorCode::DatasetUnknown,
+    ErrorCode::FieldInvalid,
+];
 
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
     query: Pairs,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
     let start = start(&query);
     Ok(reply::created(
-        service.create_flow(&caller, &body, start).await?,
+        service
+            .create_flow(&caller, once(&headers, &body), start)
+            .await?,
     ))
 }
 

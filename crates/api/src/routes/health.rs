@@ -8,8 +8,9 @@ use axum::{Extension, Json};
 use http::header::CONTENT_TYPE;
 use offtake_model::ErrorCode;
 use offtake_service::Service;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::document::says::says;
 use crate::problem::Refusal;
 use crate::reply::Reply;
 use crate::router::RenderMetrics;
@@ -18,8 +19,15 @@ use crate::table::{Needs, Routes};
 pub(super) fn routes() -> Routes {
     Routes::default()
         .get("/health/live", Needs::Nothing, live)
+        .says(says("isLive", "Whether the process lives").gives::<Value>(200, "It does."))
         .get("/health/ready", Needs::Nothing, ready)
+        .says(says("isReady", "Whether it can work").gives::<Value>(200, "It can."))
         .get("/metrics", Needs::Nothing, metrics)
+        .says(
+            says("readMetrics", "What was counted, for Prometheus")
+                .gives_bytes(200, "Counters and histograms.", "text/plain")
+                .fails(&[ErrorCode::RouteNotFound]),
+        )
 }
 
 async fn live() -> Reply {

@@ -11,17 +11,20 @@ use futures_util::StreamExt;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use offtake_api_types::{Batch, UploadedFile};
 use offtake_model::{ErrorCode, Fault};
 use offtake_service::{BatchAction, Caller, Part, Service, UploadTarget};
 use tokio::time::timeout;
 
 use crate::IMPORT;
 use crate::body::JsonBody;
+use crate::document::bodies;
+use crate::document::says::{Says, header, query, says};
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::Reply;
-use crate::routes::needs;
+use crate::routes::{needs, once};
 use crate::table::Routes;
 use crate::wire;
 
@@ -48,12 +51,77 @@ pub(super) fn routes() -> Routes {
     let file = format!("{batches}/{{batch}}/datasets/{{dataset}}/files/{{*file}}");
     Routes::default()
         .post(&batches, needs::MANAGE_DATASETS, create)
+        .says(
+            says("createBatch", "Makes a batch for a managed dataset")
+                .note("The same `externalId` names the same batch.")
+                .takes(bodies::NEW_BATCH)
+                .once()
+                .gives::<Batch>(201, "The batch.")
+                .fails(&[ErrorCode::DatasetUnknown, ErrorCode::DatasetNotManaged])
+                .fails(&[ErrorCode::InputFormatInvalid, ErrorCode::ResourceNotFound]),
+        )
         .get(&batch, needs::VIEW_DATASETS, read)
+        .says(
+            says("getBatch", "Reads a batch")
+                .gives::<Batch>(200, "The batch.")
+                .fails(&[ErrorCode::ResourceNotFound]),
+        )
         .post(&batch, needs::MANAGE_DATASETS, act)
+        .says(
+            says("actOnBatch", "Completes, gives up or takes back a batch")
+                .with(&[query("action", "What to do.")
+                    .words(&["COMPLETE", "ABORT", "FAIL", "REVERT"])
+                    .required()])
+                .gives::<Batch>(200, "The batch.")
+                .fails(&[ErrorCode::ActionUnknown, ErrorCode::ResourceNotFound])
+                .fails(&[ErrorCode::BatchStateInvalid, ErrorCode::UploadIncomplete]),
+        )
         .put(&file, needs::MANAGE_DATASETS, put_file)
+        .says(
+            upload("putBatchFile", "Uploads a file")
+                .takes(bodies::FILE)
+                .gives_nothing(201, "Taken.")
+                .gives_nothing(200, "Taken in the place of another."),
+        )
         .post(&file, needs::MANAGE_DATASETS, act_on_file)
+        .says(
+            upload(
+                "actOnBatchFile",
+                "Begins or completes a file that comes in parts",
+            )
+            .with(&[query("action", "What to do.")
+                .words(&["INITIALIZE", "COMPLETE"])
+                .required()])
+            .gives_nothing(201, "Begun.")
+            .gives::<UploadedFile>(200, "Completed; without a body when it was begun before.")
+            .fails(&[ErrorCode::ActionUnknown]),
+        )
         .patch(&file, needs::MANAGE_DATASETS, patch_file)
+        .says(
+            upload("patchBatchFile", "Uploads a part of a file")
+                .with(&[header("Content-Range", "`bytes FIRST-LAST/TOTAL`.").required()])
+                .takes(bodies::FILE)
+                .gives::<UploadedFile>(200, "What is there without a gap."),
+        )
         .head(&file, needs::VIEW_DATASETS, progress)
+        .says(
+            upload(
+                "readBatchFileProgress",
+                "Says in the header `Range` which bytes are there without a gap",
+            )
+            .gives_nothing(200, "The file is there or begun."),
+        )
+}
+
+/// What may become of a request about a file.
+fn upload(id: &'static str, summary: &'static str) -> Says {
+    says(id, summary)
+        .fails(&[ErrorCode::ResourceNotFound, ErrorCode::RouteNotFound])
+        .fails(&[ErrorCode::BatchStateInvalid, ErrorCode::FieldInvalid])
+        .fails(&[ErrorCode::UploadRangeInvalid, ErrorCode::UploadIncomplete])
+        .fails(&[ErrorCode::UploadTooLarge, ErrorCode::UploadInterrupted])
+        .fails(&[ErrorCode::FileEmpty, ErrorCode::MediaTypeUnsupported])
+        .fails(&[ErrorCode::UriTooLong])
 }
 
 /// The file that a path names.
@@ -88,9 +156,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    let batch = service.create_batch(&caller, &body).await?;
+    let batch = service.create_batch(&caller, once(&headers, &body)).await?;
     Ok((StatusCode::CREATED, Json(wire::batch::batch(batch))).into_response())
 }
 

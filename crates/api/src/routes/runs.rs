@@ -7,10 +7,14 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::HeaderMap;
 use http::header::HOST;
+use offtake_api_types::adhoc::AdhocAnswer;
+use offtake_api_types::{Created, Run};
 use offtake_model::ErrorCode;
 use offtake_service::{Listing, RunAction, Service};
 
 use crate::body::JsonBody;
+use crate::document::bodies;
+use crate::document::says::{IDEMPOTENCY_KEY, query, says};
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
@@ -25,16 +29,65 @@ pub(super) fn routes() -> Routes {
     let (all, one) = (flow_service("/runs"), flow_service("/runs/{id}"));
     Routes::default()
         .get(&all, needs::VIEW, list)
+        .says(says("listRuns", "Lists runs, newest first").lists::<Run>())
         .post(&all, needs::EXPORT, start)
+        .says(
+            says("createRun", "Runs a flow now")
+                .creates(bodies::NEW_RUN)
+                .fails(&[ErrorCode::FlowUnknown, ErrorCode::ReplayUnknown])
+                .fails(&NOT_RUNNABLE),
+        )
         .get(&one, needs::VIEW, read)
+        .says(says("getRun", "Reads a run with its metrics").reads::<Run>())
         .put(&one, needs::EXPORT, refuse)
+        .says(
+            says("replaceRun", "Refused: runs are written by offtake alone")
+                .fails(&[ErrorCode::RunReadOnly]),
+        )
         .post(&format!("{one}/action"), needs::EXPORT, act)
+        .says(
+            says(
+                "actOnRun",
+                "Runs a failed run again for the datasets that it left undone",
+            )
+            .with(&[
+                query("op", "What to do, in either case.")
+                    .words(&["RE_TRIGGER"])
+                    .required(),
+                IDEMPOTENCY_KEY,
+            ])
+            .gives::<Created>(200, "The new run.")
+            .fails(&[ErrorCode::QueryParameterMissing, ErrorCode::ActionUnknown])
+            .fails(&[ErrorCode::ResourceNotFound, ErrorCode::RunActionNotAllowed])
+            .fails(&[ErrorCode::FieldInvalid, ErrorCode::FlowUnknown])
+            .fails(&NOT_RUNNABLE),
+        )
         .post(
             "/data/core/activation/disflowprovider/adhocrun",
             needs::EXPORT,
             on_demand,
         )
+        .says(
+            says(
+                "exportOnDemand",
+                "Exports the named datasets of flows now, without moving their positions",
+            )
+            .with(&[IDEMPOTENCY_KEY])
+            .takes(bodies::ADHOC)
+            .gives::<AdhocAnswer>(200, "Where each export can be watched.")
+            .fails(&[ErrorCode::ResourceNotFound, ErrorCode::DatasetNotInFlow])
+            .fails(&[ErrorCode::RunActive, ErrorCode::MediaTypeNotDataset])
+            .fails(&NOT_RUNNABLE),
+        )
 }
+
+/// Why a flow may not run now.
+const NOT_RUNNABLE: [ErrorCode; 4] = [
+    ErrorCode::FlowStateInvalid,
+    ErrorCode::ConnectionNotUsable,
+    ErrorCode::DestinationNotAvailable,
+    ErrorCode::DatasetUnknown,
+];
 
 async fn start(
     State(service): State<Arc<Service>>,

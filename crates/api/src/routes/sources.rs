@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
+use offtake_api_types::SourceConnection;
+use offtake_model::ErrorCode;
 use offtake_service::{Listing, Service};
 
 use crate::body::JsonBody;
+use crate::document::bodies;
+use crate::document::says::says;
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match, needs};
+use crate::routes::{flow_service, if_match, needs, once};
 use crate::table::Routes;
 use crate::wire;
 
@@ -24,18 +28,50 @@ pub(super) fn routes() -> Routes {
     );
     Routes::default()
         .get(&all, needs::VIEW, list)
+        .says(
+            says(
+                "listSourceConnections",
+                "Lists source connections, newest first",
+            )
+            .lists::<SourceConnection>(),
+        )
         .post(&all, needs::EXPORT, create)
+        .says(
+            says("createSourceConnection", "Names the datasets to export")
+                .creates(bodies::NEW_SOURCE)
+                .fails(&[ErrorCode::SpecNotValid, ErrorCode::SpecVersionMissing])
+                .fails(&[ErrorCode::DatasetUnknown, ErrorCode::EncryptionNotAvailable]),
+        )
         .get(&one, needs::VIEW, read)
+        .says(says("getSourceConnection", "Reads a source connection").reads::<SourceConnection>())
         .patch(&one, needs::EXPORT, patch)
+        .says(
+            says("patchSourceConnection", "Changes a source connection")
+                .note("Changes `/name` and `/description`; the datasets stay.")
+                .changes(bodies::PATCH),
+        )
         .delete(&one, needs::EXPORT, delete)
+        .says(
+            says(
+                "deleteSourceConnection",
+                "Deletes a source connection that no flow uses",
+            )
+            .deletes()
+            .fails(&[ErrorCode::ResourceInUse]),
+        )
 }
 
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    Ok(reply::created(service.create_source(&caller, &body).await?))
+    Ok(reply::created(
+        service
+            .create_source(&caller, once(&headers, &body))
+            .await?,
+    ))
 }
 
 async fn read(

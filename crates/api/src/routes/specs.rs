@@ -5,9 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use offtake_api_types::ConfigsPage;
 use offtake_model::ErrorCode;
 use offtake_service::{ConfigsQuery, Service};
+use serde_json::Value;
 
+use crate::document::says::{query, says};
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
@@ -22,20 +25,68 @@ pub(super) fn routes() -> Routes {
         flow_service("/connectionSpecs/{id}"),
     );
     let (flows, flow) = (flow_service("/flowSpecs"), flow_service("/flowSpecs/{id}"));
+    let refused = |id, summary| says(id, summary).fails(&[ErrorCode::SpecReadOnly]);
     Routes::default()
         .get(&connections, needs::VIEW, connection_specs)
+        .says(
+            says("listConnectionSpecs", "Lists the connection specs")
+                .filters()
+                .gives_specs(),
+        )
         .post(&connections, needs::MANAGE, read_only)
+        .says(refused(
+            "createConnectionSpec",
+            "Refused: specs are part of offtake",
+        ))
         .get(&connection, needs::VIEW, connection_spec)
+        .says(says("getConnectionSpec", "Reads a connection spec").reads::<Value>())
         .put(&connection, needs::MANAGE, read_only)
+        .says(refused(
+            "replaceConnectionSpec",
+            "Refused: specs are part of offtake",
+        ))
         .get(
             &format!("{connection}/configs"),
             needs::VIEW_DATASETS,
             configs,
         )
+        .says(
+            says(
+                "listExportableDatasets",
+                "Lists the datasets that can be exported",
+            )
+            .with(&[
+                query("outputType", "What is asked for.")
+                    .words(&["activationDatasets"])
+                    .required(),
+                query("outputField", "What is asked for.")
+                    .words(&["datasets"])
+                    .required(),
+                query("start", "Index of the first one.").number(0, u32::MAX),
+                query("limit", "How many, 20 when absent.").number(1, 100),
+            ])
+            .gives::<ConfigsPage>(200, "A page of datasets.")
+            .fails(&[ErrorCode::QueryParameterMissing, ErrorCode::PageInvalid])
+            .fails(&[ErrorCode::ResourceNotFound]),
+        )
         .get(&flows, needs::VIEW, flow_specs)
+        .says(
+            says("listFlowSpecs", "Lists the flow specs")
+                .filters()
+                .gives_specs(),
+        )
         .post(&flows, needs::MANAGE, read_only)
+        .says(refused(
+            "createFlowSpec",
+            "Refused: specs are part of offtake",
+        ))
         .get(&flow, needs::VIEW, flow_spec)
+        .says(says("getFlowSpec", "Reads a flow spec").reads::<Value>())
         .put(&flow, needs::MANAGE, read_only)
+        .says(refused(
+            "replaceFlowSpec",
+            "Refused: specs are part of offtake",
+        ))
 }
 
 async fn connection_specs(State(service): State<Arc<Service>>, query: Pairs) -> Reply {

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
+use offtake_api_types::TargetConnection;
+use offtake_model::ErrorCode;
 use offtake_service::{Listing, Service};
 
 use crate::body::JsonBody;
+use crate::document::bodies;
+use crate::document::says::says;
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match, needs};
+use crate::routes::{flow_service, if_match, needs, once};
 use crate::table::Routes;
 use crate::wire;
 
@@ -24,18 +28,41 @@ pub(super) fn routes() -> Routes {
     );
     Routes::default()
         .get(&all, needs::VIEW, list)
+        .says(says("listTargetConnections", "Lists target connections, newest first").lists::<TargetConnection>())
         .post(&all, needs::EXPORT, create)
+        .says(
+            says("createTargetConnection", "Says where files go and how they are written")
+                .creates(bodies::NEW_TARGET)
+                .fails(&[ErrorCode::SpecNotValid, ErrorCode::SpecVersionMissing])
+                .fails(&[ErrorCode::ConnectionNotUsable, ErrorCode::EncryptionNotAvailable]),
+        )
         .get(&one, needs::VIEW, read)
+        .says(says("getTargetConnection", "Reads a target connection").reads::<TargetConnection>())
         .patch(&one, needs::EXPORT, patch)
+        .says(
+            says("patchTargetConnection", "Changes a target connection")
+                .note("Changes `/name`, `/description`, `/params` (keys not given stay) and `/params/<key>`.")
+                .changes(bodies::PATCH),
+        )
         .delete(&one, needs::EXPORT, delete)
+        .says(
+            says("deleteTargetConnection", "Deletes a target connection that no flow uses")
+                .deletes()
+                .fails(&[ErrorCode::ResourceInUse]),
+        )
 }
 
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    Ok(reply::created(service.create_target(&caller, &body).await?))
+    Ok(reply::created(
+        service
+            .create_target(&caller, once(&headers, &body))
+            .await?,
+    ))
 }
 
 async fn read(

@@ -6,18 +6,32 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use offtake_api_types::TokenResponse;
+use offtake_model::ErrorCode;
 use offtake_service::{Grant, Service};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::body;
+use crate::document::bodies;
+use crate::document::says::says;
 use crate::query::Pairs;
 use crate::reply::Reply;
 use crate::table::{Needs, Routes};
 
 pub(super) fn routes() -> Routes {
+    let token = |id, summary| {
+        says(id, summary)
+            .takes(bodies::TOKEN)
+            .gives::<TokenResponse>(200, "A token for a day.")
+            .fails(&[ErrorCode::ClientAuthInvalid, ErrorCode::GrantTypeInvalid])
+    };
     Routes::default()
         .post("/ims/token/v3", Needs::Nothing, by_form)
+        .says(token("getToken", "Gives a client a token for its secret"))
         .post("/ims/token/v2", Needs::Nothing, by_form_or_query)
+        .says(token(
+            "getTokenV2",
+            "The same, also with the form's values as query parameters",
+        ))
 }
 
 async fn by_form(State(service): State<Arc<Service>>, request: Request) -> Reply {

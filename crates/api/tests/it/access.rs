@@ -11,7 +11,9 @@ use serde_json::json;
 use crate::world::{Answer, S3, World};
 
 /// What everybody may ask.
-const OPEN: [(&str, &str); 5] = [
+const OPEN: [(&str, &str); 7] = [
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
     ("POST", "/ims/token/v3"),
     ("POST", "/ims/token/v2"),
     ("GET", "/health/live"),
@@ -37,7 +39,7 @@ fn filled(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_tokens_and_health_need_nothing() {
+async fn only_tokens_health_and_the_document_need_nothing() {
     let open: Vec<(&str, String)> = operations()
         .into_iter()
         .filter(|it| it.needs == Needs::Nothing)
@@ -145,7 +147,11 @@ async fn the_exporter_can_do_the_documented_tutorial_and_no_more() {
     );
 }
 
-async fn as_client(world: &World, id: &str, secret: &str) -> BTreeMap<&'static str, String> {
+pub(crate) async fn as_client(
+    world: &World,
+    id: &str,
+    secret: &str,
+) -> BTreeMap<&'static str, String> {
     let form =
         format!("grant_type=client_credentials&client_id={id}&client_secret={secret}&scope=openid");
     let answer = world.post_form("/ims/token/v3", &form).await;

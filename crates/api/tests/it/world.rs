@@ -18,8 +18,8 @@ use offtake_model::{
 };
 use offtake_ports::testing::MemorySinks;
 use offtake_ports::{
-    Catalog, ClientRecord, Clock, IdentityStore, Ids, LakeRoots, ResourceStore, RunLog, RunQuery,
-    TableInfo,
+    Catalog, ClientRecord, Clock, IdentityStore, Ids, LakeRoots, ResourceQuery, ResourceStore,
+    RunLog, RunQuery, TableInfo,
 };
 use offtake_service::{Deps, FirstClient, Service};
 use offtake_store::{KeyFileSecrets, Store};
@@ -27,6 +27,8 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
+
+use crate::document;
 
 pub(crate) const FLOW_SERVICE: &str = "/data/foundation/flowservice";
 pub(crate) const DATASETS: &str = "/data/foundation/catalog/dataSets";
@@ -104,6 +106,7 @@ impl World {
             resources: Arc::<Store>::clone(&shared),
             identity: Arc::<Store>::clone(&shared),
             audit: Arc::<Store>::clone(&shared),
+            keys: Arc::<Store>::clone(&shared),
             runs: Arc::<Store>::clone(&shared),
             queue: Arc::<Store>::clone(&shared),
             batches: shared,
@@ -181,14 +184,17 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, BODY_BYTES_MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        document::check(&method, &path, parts.status.as_u16(), &body);
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            body,
             text,
         }
     }
@@ -254,7 +260,7 @@ impl World {
         let mut counts = Vec::new();
         for kind in ALL_KINDS {
             counts.push(
-                ResourceStore::count(&self.store, &tenant, kind)
+                ResourceStore::count(&self.store, &tenant, kind, &ResourceQuery::default())
                     .await
                     .unwrap(),
             );
@@ -336,6 +342,7 @@ fn absolute(path: &str) -> String {
         || path.starts_with("/offtake")
         || path.starts_with("/ims")
         || path.starts_with("/health")
+        || path.starts_with("/openapi")
     {
         return path.to_owned();
     }

@@ -2,7 +2,7 @@ use offtake_model::ErrorCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::Filter;
+use super::{Bounds, Filter};
 
 fn flow() -> Value {
     json!({
@@ -136,14 +136,51 @@ fn a_field_of_another_kind_is_refused_by_name() {
 }
 
 #[test]
-fn an_equality_can_be_handed_to_the_store() {
-    let filter = Filter::parse(&["state==x", "flowId==a,b"]).unwrap();
+fn what_a_store_can_select_by_can_be_handed_to_it() {
+    let asked = [
+        "flowId==a",
+        "id==a,b",
+        "createdAt>5",
+        "createdAt<=9",
+        "createdAt<100",
+        "metrics.durationSummary.startedAtUTC==7",
+        "updatedAt>=1.5",
+    ];
+    let filter = Filter::parse(&asked).unwrap();
+    assert_eq!(filter.equal_to("flowId"), Some("a"));
+    assert_eq!(filter.equal_to("id"), None, "one of two");
+    let between = |least, most| Bounds { least, most };
+    assert_eq!(filter.bounds("createdAt"), between(Some(6), Some(9)));
+    let started = filter.bounds("metrics.durationSummary.startedAtUTC");
+    assert_eq!(started, between(Some(7), Some(7)));
     assert_eq!(
-        filter.equal_to("flowId"),
-        Some(["a".to_owned(), "b".to_owned()].as_slice())
+        filter.bounds("updatedAt"),
+        Bounds::default(),
+        "no whole number"
     );
-    assert_eq!(filter.equal_to("id"), None);
-    assert!(!filter.is_empty());
+    assert_eq!(filter.bounds("startedAtUTC"), Bounds::default());
+}
+
+#[test]
+fn a_filter_knows_whether_a_store_can_select_by_all_of_it() {
+    let table: [(&[&str], bool); 8] = [
+        (&[], true),
+        (&["flowId==a", "createdAt>5"], true),
+        (&["createdAt==5"], true),
+        (&["flowId==a,b"], false),
+        (&["flowId!=a"], false),
+        (&["flowId"], false),
+        (&["createdAt>5.5"], false),
+        (&["flowId==a", "kind==now"], false),
+    ];
+    for (asked, whole) in table {
+        let filter = Filter::parse(asked).unwrap();
+        assert_eq!(
+            filter.asks_only(&["flowId"], &["createdAt"]),
+            whole,
+            "{asked:?}"
+        );
+    }
 }
 
 proptest! {

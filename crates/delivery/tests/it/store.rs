@@ -16,7 +16,7 @@ use offtake_ports::journal::Renewed;
 use offtake_ports::testing::ManualClock;
 use offtake_ports::{
     Applied, Clock, DeliveryJournal, DeliveryQueue, Enqueued, Page, PageRequest, Recorded,
-    Replaced, ResourceStore, Tick,
+    Replaced, ResourceQuery, ResourceStore, Tick,
 };
 
 /// What happens at a write.
@@ -536,12 +536,18 @@ impl ResourceStore for MemoryStore {
         &self,
         _tenant: &Tenant,
         _kind: ResourceKind,
+        _query: &ResourceQuery,
         _page: &PageRequest,
     ) -> Result<Page<Resource>, Fault> {
         not_faked()
     }
 
-    async fn count(&self, _tenant: &Tenant, _kind: ResourceKind) -> Result<u64, Fault> {
+    async fn count(
+        &self,
+        _tenant: &Tenant,
+        _kind: ResourceKind,
+        _query: &ResourceQuery,
+    ) -> Result<u64, Fault> {
         not_faked()
     }
 

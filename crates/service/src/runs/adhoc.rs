@@ -95,7 +95,7 @@ impl Service {
         datasets: &[DatasetId],
         known: RunId,
     ) -> Result<(), Fault> {
-        let query = RunQuery { flow: Some(flow) };
+        let query = RunQuery::of(flow);
         let page = PageRequest {
             limit: RUNS_LOOKED_AT,
             after: None,

@@ -9,10 +9,8 @@ use serde_json::Value;
 
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
+use crate::once::check_key;
 use crate::service::{Changed, Service};
-
-/// Longest idempotency key, in characters.
-const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
 
 /// A flow that may run now, and what its run would freeze.
 pub(super) struct RunnableFlow {
@@ -116,16 +114,7 @@ impl Service {
         let Some(key) = idempotency_key else {
             return Ok(self.new_uuid().simple().to_string());
         };
-        let printable = key.chars().all(|c| c.is_ascii_graphic());
-        if key.is_empty() || !printable || key.len() > IDEMPOTENCY_KEY_CHARS_MAX {
-            return Err(Fault::new(
-                ErrorCode::FieldInvalid,
-                format!(
-                    "header Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters \
-                     without spaces"
-                ),
-            ));
-        }
+        check_key(key)?;
         Ok(key.to_owned())
     }
 }

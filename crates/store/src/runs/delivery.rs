@@ -6,35 +6,33 @@ use std::collections::{BTreeSet, HashMap};
 
 use offtake_model::run::{DeliveredFile, DeliveryView};
 use offtake_model::{
-    DatasetId, DeliveryState, ExportPlan, Fault, FileSlice, Millis, RunId, RunMetrics, SourceRef,
+    DatasetId, DeliveryState, ExportPlan, Fault, FileSlice, Millis, RunMetrics, SourceRef,
 };
 use sqlx::{FromRow, SqliteConnection};
 
+use super::json_list;
 use crate::failure::Attempting;
 use crate::rows::{counter, from_json, parse_id, parse_state};
 
-/// The views of a run's deliveries, in the order they were inserted.
-pub(super) async fn of_run(
+/// The views of the deliveries of each of these runs, in the order they were inserted.
+pub(super) async fn of_runs(
     db: &mut SqliteConnection,
-    run: RunId,
-) -> Result<Vec<DeliveryView>, Fault> {
+    runs: &[String],
+) -> Result<HashMap<String, Vec<DeliveryView>>, Fault> {
     let rows: Vec<ViewRow> = sqlx::query_as(
-        "SELECT id, dataset_id, state, attempt, not_before, fault, metrics, started_at, completed_at, updated_at,
-                manifest_key
-         FROM delivery WHERE run_id = ? ORDER BY n",
+        "SELECT id, run_id, dataset_id, state, attempt, not_before, fault, metrics, started_at, completed_at,
+                updated_at, manifest_key
+         FROM delivery WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY n",
     )
-    .bind(run.to_string())
+    .bind(json_list(runs)?)
     .fetch_all(&mut *db)
     .await
-    .attempting(format_args!("read the deliveries of run {run}"))?;
-    let mut views = Vec::with_capacity(rows.len());
+    .attempting("read the deliveries of runs")?;
+    let mut winners = winners(db, &rows).await?;
+    let mut views: HashMap<String, Vec<DeliveryView>> = HashMap::new();
     for row in rows {
         let state = parse_state(&row.state)?;
-        let winners = if shows_winners(state) {
-            winners(db, &row.id).await?
-        } else {
-            Vec::new()
-        };
+        let winners = winners.remove(&row.id).unwrap_or_default();
         let progress = match &row.metrics {
             Some(json) => Progress {
                 metrics: from_json(json, "metrics")?,
@@ -43,7 +41,8 @@ pub(super) async fn of_run(
             None if state.terminal() => Progress::default(),
             None => progress(db, &row.id, &winners).await?,
         };
-        views.push(row.into_view(state, &progress, winners)?);
+        let of_run = views.entry(row.run_id.clone()).or_default();
+        of_run.push(row.into_view(state, &progress, winners)?);
     }
     Ok(views)
 }
@@ -79,6 +78,7 @@ const fn shows_fault(state: DeliveryState) -> bool {
 
 #[derive(FromRow)]
 struct WinnerRow {
+    delivery_id: String,
     task: u32,
     key: String,
     bytes: i64,
@@ -86,14 +86,33 @@ struct WinnerRow {
     input_rows: i64,
 }
 
-async fn winners(db: &mut SqliteConnection, delivery: &str) -> Result<Vec<WinnerRow>, Fault> {
-    sqlx::query_as(
-        "SELECT task, key, bytes, rows, input_rows FROM winner WHERE delivery_id = ? ORDER BY task",
+/// The sealed files of those deliveries that show any, by the delivery's id.
+async fn winners(
+    db: &mut SqliteConnection,
+    deliveries: &[ViewRow],
+) -> Result<HashMap<String, Vec<WinnerRow>>, Fault> {
+    let mut ids = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        if shows_winners(parse_state(&delivery.state)?) {
+            ids.push(delivery.id.clone());
+        }
+    }
+    let rows: Vec<WinnerRow> = sqlx::query_as(
+        "SELECT delivery_id, task, key, bytes, rows, input_rows FROM winner
+         WHERE delivery_id IN (SELECT value FROM json_each(?)) ORDER BY delivery_id, task",
     )
-    .bind(delivery)
+    .bind(json_list(&ids)?)
     .fetch_all(db)
     .await
-    .attempting(format_args!("read the files of delivery {delivery}"))
+    .attempting("read the files of deliveries")?;
+    let mut winners: HashMap<String, Vec<WinnerRow>> = HashMap::new();
+    for row in rows {
+        winners
+            .entry(row.delivery_id.clone())
+            .or_default()
+            .push(row);
+    }
+    Ok(winners)
 }
 
 /// How far a delivery is.
@@ -158,6 +177,7 @@ fn metrics_so_far(plan: Option<&ExportPlan>, winners: &[WinnerRow]) -> Result<Ru
 #[derive(FromRow)]
 struct ViewRow {
     id: String,
+    run_id: String,
     dataset_id: String,
     state: String,
     attempt: i64,

@@ -2,7 +2,7 @@ use offtake_model::id::ConnectionId;
 use offtake_model::resource::{Audit, Connection, SourceConnection, SpecRef, TargetConnection};
 use offtake_model::{Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision, Tenant};
 use offtake_ports::testing::journal::fixture::flow_resource;
-use offtake_ports::{PageRequest, Replaced, ResourceStore};
+use offtake_ports::{PageRequest, Replaced, ResourceQuery, ResourceStore};
 
 use crate::bed::{Bed, START, actor, tenant};
 
@@ -52,10 +52,19 @@ async fn a_tenant_sees_and_changes_only_its_own() {
         ResourceStore::get(&store, &dev, KIND, &theirs.id).await,
         Ok(None)
     );
-    assert_eq!(ResourceStore::count(&store, &dev, KIND).await, Ok(0));
-    let listed = ResourceStore::list(&store, &dev, KIND, &page(9, None, 0))
-        .await
-        .unwrap();
+    assert_eq!(
+        ResourceStore::count(&store, &dev, KIND, &ResourceQuery::default()).await,
+        Ok(0)
+    );
+    let listed = ResourceStore::list(
+        &store,
+        &dev,
+        KIND,
+        &ResourceQuery::default(),
+        &page(9, None, 0),
+    )
+    .await
+    .unwrap();
     assert_eq!(listed.items, []);
     assert_eq!(
         store.delete(&dev, KIND, &theirs.id, &actor()).await,
@@ -120,7 +129,7 @@ async fn pages_come_newest_first_and_miss_nothing() {
     let mut after = None;
     loop {
         let request = page(2, after.take(), 0);
-        let found = ResourceStore::list(&store, &prod, KIND, &request)
+        let found = ResourceStore::list(&store, &prod, KIND, &ResourceQuery::default(), &request)
             .await
             .unwrap();
         seen.extend(found.items.into_iter().map(|it| it.id.0));
@@ -130,9 +139,15 @@ async fn pages_come_newest_first_and_miss_nothing() {
         }
     }
     assert_eq!(seen, ["e", "d", "c", "b", "a"]);
-    let skipped = ResourceStore::list(&store, &prod, KIND, &page(2, None, 3))
-        .await
-        .unwrap();
+    let skipped = ResourceStore::list(
+        &store,
+        &prod,
+        KIND,
+        &ResourceQuery::default(),
+        &page(2, None, 3),
+    )
+    .await
+    .unwrap();
     let ids: Vec<&str> = skipped.items.iter().map(|it| it.id.as_str()).collect();
     assert_eq!((ids, skipped.next), (vec!["b", "a"], None));
 }

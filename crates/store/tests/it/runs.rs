@@ -55,7 +55,7 @@ async fn runs_are_listed_newest_first_by_tenant_and_flow() {
     enqueue(&store, &dev, theirs, "d", 4).await;
 
     let all = RunQuery::default();
-    let of_one = RunQuery { flow: Some(one) };
+    let of_one = RunQuery::of(one);
     assert_eq!(triggers(&store, &prod, &all, 2).await, ["c", "b", "a"]);
     assert_eq!(triggers(&store, &prod, &of_one, 1).await, ["c", "a"]);
     assert_eq!(triggers(&store, &dev, &all, 9).await, ["d"]);

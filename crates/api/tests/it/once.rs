@@ -1,0 +1,203 @@
+//! `Idempotency-Key`: a request that makes something makes it once, however often it is sent.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use serde_json::{Value, json};
+
+use crate::world::{Answer, DATA_LAKE, DATASETS, LANDING_ZONE, LANDING_ZONE_FLOW, World};
+
+async fn keyed(world: &World, path: &str, key: &str, body: &Value) -> Answer {
+    let key = [("idempotency-key", key)];
+    world.with_body("POST", path, &key, body.to_string()).await
+}
+
+fn code(answer: &Answer) -> &Value {
+    &answer.body["report"]["additionalContext"]["code"]
+}
+
+/// A legal body for each collection that makes something, and how to change it.
+async fn requests(world: &World) -> Vec<(&'static str, Value)> {
+    let dataset = world.dataset("orders").await;
+    let managed = world.post(DATASETS, &json!({"name": "managed"})).await;
+    let managed = managed.body[0]
+        .as_str()
+        .unwrap()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    let base = world.landing_zone().await;
+    vec![
+        ("/connections", json!({"name": "zone"})),
+        (
+            "/sourceConnections",
+            json!({
+                "name": "s", "connectionSpec": {"id": DATA_LAKE, "version": "1.0"},
+                "params": {"datasets": [{"dataSetId": dataset}]}
+            }),
+        ),
+        (
+            "/targetConnections",
+            json!({
+                "name": "t", "baseConnectionId": base, "connectionSpec": {"id": LANDING_ZONE, "version": "1.0"},
+                "params": {"path": "out", "compression": "NONE", "datasetFileType": "JSON"}
+            }),
+        ),
+        (
+            "/flows",
+            json!({
+                "name": "f", "flowSpec": {"id": LANDING_ZONE_FLOW, "version": "1.0"},
+                "sourceConnectionIds": [world.source().await], "targetConnectionIds": [world.landing_target().await],
+                "scheduleParams": {"interval": 3, "timeUnit": "hour", "startTime": 1_675_901_210}
+            }),
+        ),
+        (DATASETS, json!({"name": "d"})),
+        (
+            "/data/foundation/import/batches",
+            json!({"datasetId": managed, "inputFormat": {"format": "json"}, "name": "b"}),
+        ),
+        (
+            "/data/foundation/sandbox-management/sandboxes",
+            json!({"name": "dev", "title": "Development"}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_repeated_request_makes_nothing_more_and_is_answered_alike() {
+    let world = World::new().await;
+    for (path, body) in requests(&world).await {
+        let first = keyed(&world, path, "k-1", &body).await;
+        assert_eq!(first.status, 201, "{path}: {}", first.text);
+        let rows = world.rows().await;
+        let again = keyed(&world, path, "k-1", &body).await;
+        assert_eq!((again.status, &again.text), (201, &first.text), "{path}");
+        assert_eq!(world.rows().await, rows, "{path}");
+        if path.ends_with("/sandboxes") {
+            continue;
+        }
+        let other = keyed(&world, path, "k-2", &body).await;
+        assert_eq!(other.status, 201, "{path}: {}", other.text);
+        assert_ne!(
+            other.text, first.text,
+            "{path}: another key makes another one"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_stands_for_another_request_is_refused() {
+    let world = World::new().await;
+    for (path, mut body) in requests(&world).await {
+        assert_eq!(keyed(&world, path, "k", &body).await.status, 201, "{path}");
+        let rows = world.rows().await;
+        body["name"] = json!("other");
+        let refused = keyed(&world, path, "k", &body).await;
+        assert_eq!(
+            (refused.status, code(&refused)),
+            (422, &json!("IDEMPOTENCY_KEY_REUSED")),
+            "{path}"
+        );
+        assert_eq!(world.rows().await, rows, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_its_key_free_and_a_key_must_be_readable() {
+    let world = World::new().await;
+    assert_eq!(
+        keyed(&world, "/connections", "k", &json!({"name": 7}))
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        keyed(&world, "/connections", "k", &json!({"name": "zone"}))
+            .await
+            .status,
+        201
+    );
+    for key in ["", "a b", &"x".repeat(129)] {
+        let refused = keyed(&world, "/connections", key, &json!({"name": "zone"})).await;
+        assert_eq!(
+            (refused.status, code(&refused)),
+            (400, &json!("FIELD_INVALID")),
+            "{key:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_changed_or_deleted_meanwhile_is_told_as_it_is() {
+    let world = World::new().await;
+    let body = json!({"name": "zone"});
+    let first = keyed(&world, "/connections", "k", &body).await;
+    let path = format!("/connections/{}", first.id());
+    let rename = json!([{"op": "replace", "path": "/name", "value": "new"}]).to_string();
+    let changed = world
+        .with_body("PATCH", &path, &[("if-match", "*")], rename)
+        .await;
+    let again = keyed(&world, "/connections", "k", &body).await;
+    assert_eq!((again.id(), again.etag()), (first.id(), changed.etag()));
+}
+
+#[tokio::test]
+async fn many_at_the_same_time_make_one() {
+    let world = World::new().await;
+    let body = json!({"name": "zone"});
+    let asked: Vec<_> = (0..20)
+        .map(|_| keyed(&world, "/connections", "k", &body))
+        .collect();
+    let answers = futures_util::future::join_all(asked).await;
+    for answer in &answers {
+        assert_eq!(answer.id(), answers[0].id());
+    }
+    assert_eq!(world.get("/connections").await.ids().len(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_is_not_shown_a_second_time() {
+    let world = World::new().await;
+    let client = json!({"name": "partner", "roles": [{"role": "viewer"}]});
+    for (path, body) in [
+        ("/offtake/v1/clients", client),
+        ("/offtake/v1/organisations", json!({"name": "Other"})),
+    ] {
+        let first = keyed(&world, path, "k", &body).await;
+        assert_eq!(first.status, 201, "{}", first.text);
+        let again = keyed(&world, path, "k", &body).await;
+        assert_eq!(
+            (again.status, code(&again)),
+            (422, &json!("IDEMPOTENCY_KEY_REUSED"))
+        );
+        let listed = world.get(path).await;
+        assert_eq!(
+            listed.body["items"].as_array().unwrap().len(),
+            2,
+            "the first one and one more"
+        );
+    }
+}
+
+#[tokio::test]
+async fn keys_of_two_clients_have_nothing_to_do_with_each_other() {
+    let world = World::new().await;
+    let body = json!({"name": "admin", "roles": [{"role": "admin"}]});
+    let made = world.post("/offtake/v1/clients", &body).await;
+    let text = |key: &str| made.body[key].as_str().unwrap().to_owned();
+    let headers = crate::access::as_client(&world, &text("id"), &text("secret")).await;
+    let mut headers: BTreeMap<&'static str, String> = headers;
+    headers.insert("idempotency-key", "k".to_owned());
+    let mine = keyed(&world, "/connections", "k", &json!({"name": "zone"})).await;
+    let path = format!("{}/connections", crate::world::FLOW_SERVICE);
+    let theirs = world
+        .call(
+            "POST",
+            &path,
+            &headers,
+            Body::from(json!({"name": "two"}).to_string()),
+        )
+        .await;
+    assert_ne!(theirs.id(), mine.id());
+}
