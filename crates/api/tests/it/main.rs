@@ -20,6 +20,8 @@ mod flows;
 mod identity;
 mod limits;
 mod lists;
+mod matrix;
+mod numbers;
 mod once;
 mod runs;
 mod secrecy;
