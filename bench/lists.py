@@ -97,7 +97,8 @@ def copies(db, table, count, changed, order="rowid"):
     db.execute(
         f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         f" INSERT INTO {table} ({', '.join(names)})"
-        f" SELECT {values} FROM n, (SELECT * FROM {table} {changed.get('where', '')} ORDER BY {order} DESC LIMIT 1) one",
+        f" SELECT {values} FROM n,"
+        f" (SELECT * FROM {table} {changed.get('where', '')} ORDER BY {order} DESC LIMIT 1) one",
         (count,),
     )
 
@@ -263,7 +264,8 @@ def measure(service):
     scanned = {"ms": round(took, 1), "items": len(body["items"]), "goes_on": "next" in body["_links"]}
     measured["one page of a filter without an index"] = scanned
     measured[f"{CLIENTS} clients at once"] = crowded(service, list(asked.values()))
-    measured["resident MiB"] = {"before": before, "after": memory(service), "seconds": round(time.perf_counter() - began)}
+    took = round(time.perf_counter() - began)
+    measured["resident MiB"] = {"before": before, "after": memory(service), "seconds": took}
     return measured
 
 

@@ -195,7 +195,8 @@ pub(crate) const NEW_DATASET: Body = Body::json_of("DatasetRequest", || {
             "name": name(),
             "location": {
                 "type": ["string", "null"],
-                "description": "Extension: where the table lies, `lake://<root>/<path>`. Without it, batches bring the rows."
+                "description": "Extension: where the table lies, `lake://<root>/<path>`. Without it, batches bring \
+                    the rows."
             }
         },
         "additionalProperties": true,
@@ -351,11 +352,17 @@ fn schedule() -> Value {
         "type": "object",
         "required": ["interval", "timeUnit", "startTime"],
         "properties": {
-            "interval": {"type": ["integer", "string"], "description": "3, 6, 8, 9, 12 or 24 hours, 1 day, or 0 for once."},
+            "interval": {
+                "type": ["integer", "string"],
+                "description": "3, 6, 8, 9, 12 or 24 hours, 1 day, or 0 for once."
+            },
             "timeUnit": {"type": "string", "enum": ["hour", "day"]},
             "startTime": {"type": ["integer", "string"], "description": "Epoch seconds."},
             "endTime": {"type": ["integer", "string", "null"], "description": "Epoch seconds."},
-            "exportMode": {"type": ["string", "null"], "enum": ["FIRST_FULL_THEN_INCREMENTAL", "DAILY_FULL_EXPORT", null]},
+            "exportMode": {
+                "type": ["string", "null"],
+                "enum": ["FIRST_FULL_THEN_INCREMENTAL", "DAILY_FULL_EXPORT", null]
+            },
             "foldernameTemplate": {"type": ["string", "null"]}
         }
     })

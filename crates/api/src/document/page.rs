@@ -5,13 +5,15 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;\
-background:#fff}h2{margin-top:2.5rem;text-transform:capitalize}summary{cursor:pointer;padding:.25rem 0}\
-details{border-bottom:1px solid #d8dee4}details>div{padding:.25rem 0 1rem 1.5rem}code,pre{font:14px/1.45 ui-monospace,monospace}\
-pre{background:#f4f6f8;padding:.75rem;overflow:auto}b.m{display:inline-block;min-width:4.5rem;font:600 13px ui-monospace,monospace}\
+const STYLE: &str = "\
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
+h2{margin-top:2.5rem;text-transform:capitalize}summary{cursor:pointer;padding:.25rem 0}\
+details{border-bottom:1px solid #d8dee4}details>div{padding:.25rem 0 1rem 1.5rem}\
+code,pre{font:14px/1.45 ui-monospace,monospace}pre{background:#f4f6f8;padding:.75rem;overflow:auto}\
+b.m{display:inline-block;min-width:4.5rem;font:600 13px ui-monospace,monospace}\
 table{border-collapse:collapse}td{padding:.15rem 1rem .15rem 0;vertical-align:top}\
-@media(prefers-color-scheme:dark){body{background:#15181c;color:#e2e6ea}pre{background:#20252b}details{border-color:#353c44}\
-a{color:#8ab8ff}}";
+@media(prefers-color-scheme:dark){body{background:#15181c;color:#e2e6ea}pre{background:#20252b}\
+details{border-color:#353c44}a{color:#8ab8ff}}";
 
 /// Renders the whole document.
 pub(super) fn render(document: &Value) -> String {
@@ -128,7 +130,7 @@ fn render_schema(page: &mut String, schema: &Value) {
                 let kinds: Vec<String> = kinds.iter().map(text).collect();
                 page.push_str(&kinds.join(" or "));
             }
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
         }
         link(page, about);
         link(page, &about["items"]);

@@ -44,7 +44,7 @@ impl Schemas {
 
     /// Those that have a name of their own.
     pub(super) fn into_named(self) -> Map<String, Value> {
-        let wrapper = |schema: &Value| schema.to_string().contains(r##""$ref":"T""##);
+        let wrapper = |schema: &Value| schema.to_string().contains(r#""$ref":"T""#);
         let all = self.0.into_iter();
         all.filter(|(_, schema)| !wrapper(schema)).collect()
     }

@@ -28,9 +28,13 @@ const ORGANISATIONS: &str = "/offtake/v1/organisations";
 const CLIENTS: &str = "/offtake/v1/clients";
 
 pub(super) fn routes() -> Routes {
-    let client = format!("{CLIENTS}/{{id}}");
-    let organisation = format!("{ORGANISATIONS}/{{id}}");
-    let of_roles = [ErrorCode::PermissionMissing, ErrorCode::SandboxNotFound];
+    Routes::default()
+        .merge(of_sandboxes())
+        .merge(of_organisations())
+        .merge(of_clients())
+}
+
+fn of_sandboxes() -> Routes {
     Routes::default()
         .get(SANDBOXES, needs::VIEW_SANDBOXES, sandboxes)
         .says(
@@ -51,6 +55,11 @@ pub(super) fn routes() -> Routes {
             sandbox,
         )
         .says(says("getSandbox", "Reads a sandbox").gives::<Sandbox>(200, "The sandbox."))
+}
+
+fn of_organisations() -> Routes {
+    let organisation = format!("{ORGANISATIONS}/{{id}}");
+    Routes::default()
         .get(ORGANISATIONS, needs::MANAGE_SERVER, organisations)
         .says(
             says(
@@ -92,6 +101,12 @@ pub(super) fn routes() -> Routes {
             .gives::<OrganisationDetails>(200, "The organisation.")
             .fails(&[ErrorCode::ResourceNotFound]),
         )
+}
+
+fn of_clients() -> Routes {
+    let client = format!("{CLIENTS}/{{id}}");
+    let of_roles = [ErrorCode::PermissionMissing, ErrorCode::SandboxNotFound];
+    Routes::default()
         .get(CLIENTS, needs::MANAGE_ACCESS, clients)
         .says(
             says("listClients", "Lists the organisation's clients")

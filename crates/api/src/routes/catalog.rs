@@ -25,10 +25,13 @@ use crate::table::Routes;
 use crate::wire;
 
 pub(super) fn routes() -> Routes {
+    of_datasets().merge(of_batches())
+}
+
+fn of_datasets() -> Routes {
     let all = format!("{CATALOG}/dataSets");
     let one = format!("{all}/{{id}}");
     let second = format!("{CATALOG}/v2/dataSets/{{id}}");
-    let batches = format!("{CATALOG}/batches");
     Routes::default()
         .get(&all, needs::VIEW_DATASETS, list)
         .says(
@@ -73,17 +76,29 @@ pub(super) fn routes() -> Routes {
         )
         .patch(&second, needs::MANAGE_DATASETS, patch)
         .says(edits("patchDatasetV2", "Changes a dataset").takes(bodies::DATASET_CHANGE))
+}
+
+fn of_batches() -> Routes {
+    let batches = format!("{CATALOG}/batches");
+    Routes::default()
         .get(&batches, needs::VIEW_DATASETS, list_batches)
         .says(
             says("listBatches", "Lists batches, keyed by id")
                 .with(&PAGE)
-                .with(&[query("dataSet", "Of this dataset."), query("status", "In these states.")])
+                .with(&[
+                    query("dataSet", "Of this dataset."),
+                    query("status", "In these states."),
+                ])
                 .with(&TIMES.map(|name| query(name, "Epoch milliseconds.")))
                 .gives::<Batches>(200, "The batches.")
                 .fails(&[ErrorCode::PageInvalid, ErrorCode::SortFieldInvalid])
                 .fails(&[ErrorCode::FilterValueInvalid]),
         )
-        .get(&format!("{batches}/{{id}}"), needs::VIEW_DATASETS, read_batch)
+        .get(
+            &format!("{batches}/{{id}}"),
+            needs::VIEW_DATASETS,
+            read_batch,
+        )
         .says(
             says("getBatchOfCatalog", "Reads a batch")
                 .gives::<Batches>(200, "The batch, keyed by its id.")
@@ -95,11 +110,17 @@ pub(super) fn routes() -> Routes {
             files,
         )
         .says(
-            says("listDatasetFiles", "Lists files that the newest batches of a dataset brought")
-                .with(&[query("dataSetId", "The dataset.").required()])
-                .gives::<BTreeMap<String, DataFile>>(200, "The files, keyed by id.")
-                .fails(&[ErrorCode::QueryParameterMissing, ErrorCode::ResourceNotFound])
-                .fails(&OF_TABLE),
+            says(
+                "listDatasetFiles",
+                "Lists files that the newest batches of a dataset brought",
+            )
+            .with(&[query("dataSetId", "The dataset.").required()])
+            .gives::<BTreeMap<String, DataFile>>(200, "The files, keyed by id.")
+            .fails(&[
+                ErrorCode::QueryParameterMissing,
+                ErrorCode::ResourceNotFound,
+            ])
+            .fails(&OF_TABLE),
         )
 }
 
