@@ -28,6 +28,9 @@ const WRITE_BYTES: usize = 32 * 1024;
 /// Larger writes are only sent where the server says it takes them.
 const WRITE_BYTES_MAX: u64 = 255 * 1024;
 
+/// Most files of a folder that is listed.
+const LISTED_MAX: usize = 1_000_000;
+
 /// One SFTP channel.
 pub(crate) struct Lane {
     raw: RawSftpSession,
@@ -158,6 +161,32 @@ impl Lane {
             }
         };
         self.ask(call).await
+    }
+
+    /// The names of the regular files in a folder.
+    pub(crate) async fn files(&self, folder: &str) -> Result<Vec<String>, Trouble> {
+        let handle = self.ask(self.raw.opendir(folder)).await?.handle;
+        let mut names = Vec::new();
+        loop {
+            let call = async {
+                match self.raw.readdir(&handle).await {
+                    Err(SftpError::Status(status)) if status.status_code == StatusCode::Eof => {
+                        Ok(None)
+                    }
+                    answer => answer.map(|page| Some(page.files)),
+                }
+            };
+            let Some(page) = self.ask(call).await? else {
+                self.close(&handle).await?;
+                return Ok(names);
+            };
+            let files = page.into_iter().filter(|it| it.attrs.file_type().is_file());
+            names.extend(files.map(|it| it.filename));
+            if names.len() > LISTED_MAX {
+                let what = format!("folder {folder} holds more than {LISTED_MAX} files");
+                return Err(Trouble::Odd(what));
+            }
+        }
     }
 
     /// Makes the file's bytes durable, where the server can.

@@ -169,6 +169,21 @@ impl StagedSink for SftpSink {
         ))
     }
 
+    async fn list(&self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        // A key's folders are checked as a whole key is, so a file's name stands in for the ones to be listed.
+        let place = Place::parse(&format!("{folder}/x"))?;
+        let work = |steps: Steps| async move { steps.list().await };
+        self.with("list the folder of", &place, work)
+            .await
+            .map(Some)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        let place = Place::parse(key)?;
+        let work = |steps: Steps| async move { steps.get().await };
+        self.with("read", &place, work).await
+    }
+
     async fn probe(&self) -> Result<(), Fault> {
         probe::prove(self).await
     }

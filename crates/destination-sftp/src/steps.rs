@@ -205,20 +205,42 @@ impl Steps {
         if self.lane.lies(self.place.path()).await? != Lies::File(bytes.len() as u64) {
             return Ok(false);
         }
+        Ok(self.read(bytes.len()).await? == *bytes)
+    }
+
+    /// The file at the final name, when there is one.
+    pub(crate) async fn get(&self) -> Result<Option<Bytes>, Trouble> {
+        match self.lane.lies(self.place.path()).await? {
+            Lies::File(bytes) => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                Ok(Some(self.read(bytes).await?.into()))
+            }
+            Lies::Nothing | Lies::Other => Ok(None),
+        }
+    }
+
+    /// The first bytes of the file at the final name.
+    async fn read(&self, bytes: usize) -> Result<Vec<u8>, Trouble> {
         let file = self.lane.open_to_read(self.place.path()).await?;
-        let mut there = Vec::with_capacity(bytes.len());
-        while there.len() < bytes.len() {
-            let read = self
-                .lane
-                .read(&file, there.len() as u64, READ_BYTES)
-                .await?;
+        let mut there = Vec::new();
+        while there.len() < bytes {
+            let at = there.len() as u64;
+            let read = self.lane.read(&file, at, READ_BYTES).await?;
             if read.is_empty() {
                 break;
             }
             there.extend_from_slice(&read);
         }
         self.lane.close(&file).await?;
-        Ok(there == *bytes)
+        Ok(there)
+    }
+
+    /// The names of the files in the final file's folder; none when there is no such folder.
+    pub(crate) async fn list(&self) -> Result<Vec<String>, Trouble> {
+        match self.lane.files(self.place.folder()).await {
+            Err(Trouble::Missing) => Ok(Vec::new()),
+            listed => listed,
+        }
     }
 
     /// Creates a new file, making its folders when they are missing.

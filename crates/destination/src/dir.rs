@@ -56,11 +56,7 @@ impl Dir {
 
     /// Opens the folder of the key below this directory, unless one of its parts is missing.
     pub(crate) fn folder(&self, key: &Key) -> io::Result<Option<Self>> {
-        match self.walk(key.folders(), |_| Ok(())) {
-            Ok(folder) => Ok(Some(folder)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        self.below(key.folders())
     }
 
     /// Does `work` in the folder of the key, making the folder first. Folders may be removed by others while they
@@ -113,6 +109,35 @@ impl Dir {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
         Ok(rustix::fs::openat(&self.fd, name, flags, mode)?.into())
+    }
+
+    /// Opens the folder of those names below this directory, unless one of them is missing.
+    pub(crate) fn below(&self, folders: &[String]) -> io::Result<Option<Self>> {
+        match self.walk(folders, |_| Ok(())) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The names of the regular files in this directory.
+    pub(crate) fn files(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            let stat = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
     }
 
     /// Opens what lies at the name, for reading.

@@ -177,6 +177,26 @@ impl StagedSink for FolderSink {
         .await
     }
 
+    async fn list(&self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        // A key's folders are checked as a whole key is, so a file's name stands in for the ones to be listed.
+        let parsed = Key::parse(&format!("{folder}/x"))?;
+        let zone = Arc::clone(&self.zone);
+        let named = folder.to_owned();
+        blocking(move || {
+            let files = zone
+                .folder(&parsed)
+                .and_then(|folder| folder.map_or(Ok(Vec::new()), |folder| folder.files()));
+            files
+                .map(Some)
+                .map_err(|error| from_io(&error, "list the folder of", &named))
+        })
+        .await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        self.read(key).await
+    }
+
     async fn probe(&self) -> Result<(), Fault> {
         offtake_ports::probe::prove(self).await
     }

@@ -41,6 +41,19 @@ pub trait StagedSink: Send + Sync {
     /// harmless; different bytes at that name are a [`DestinationConflict`](offtake_model::ErrorCode::DestinationConflict).
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), Fault>;
 
+    /// Names of the files that lie directly in a folder, in any order; staged ones may be among them, hidden. Empty for
+    /// a folder that does not exist, nothing where this kind of destination cannot be listed.
+    async fn list(&self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        let _ = folder;
+        Ok(None)
+    }
+
+    /// Reads a small visible file (a manifest) whole, if there is one. Only asked of sinks that can be listed.
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        let _ = key;
+        Ok(None)
+    }
+
     /// Proves, by doing it in a scratch folder, that the sink's promises hold with these credentials.
     async fn probe(&self) -> Result<(), Fault>;
 }

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use offtake_destination_sftp::OnAmbiguous;
 use offtake_model::ErrorCode;
-use offtake_ports::testing::sink_suite::conforms;
+use offtake_ports::testing::sink_suite::{conforms, reads_back};
 use offtake_ports::{Discarded, EndOfStream, Published};
 
 use crate::bench::{Bench, tag};
@@ -19,6 +19,12 @@ async fn another_server_conforms_by_password() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_posix_rename_conforms() {
     assert_eq!(conforms(&Bench::odd("norename")).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_servers_can_be_read_back() {
+    assert_eq!(reads_back(&Bench::openssh()).await, Ok(()));
+    assert_eq!(reads_back(&Bench::odd("plain")).await, Ok(()));
 }
 
 #[tokio::test]

@@ -39,6 +39,9 @@ const ENCRYPTION: HeaderName = HeaderName::from_static("x-amz-server-side-encryp
 const ENCRYPTION_KEY: HeaderName =
     HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id");
 
+/// Most objects of a folder that is listed whole.
+const LISTED_MAX: usize = 1_000_000;
+
 /// One bucket of one store, with what it takes to speak to it.
 pub(crate) struct Client {
     door: Door,
@@ -296,13 +299,52 @@ impl Client {
         let listed = |answer: Response<Bytes>| xml::listing(answer.body());
         let listed = self.ask(&call, "no listing", listed).await?;
         // The key itself comes before every longer one.
-        let exact = listed.into_iter().find(|listed| listed.key == key);
+        let exact = listed.contents.into_iter().find(|it| it.key == key);
         Ok(exact.map(|listed| Head {
             bytes: listed.bytes,
             etag: listed.etag,
             tag: None,
             crc32c: None,
         }))
+    }
+
+    /// The names of the objects that lie directly in the folder, page by page. Both dialects know this listing.
+    pub(crate) async fn list_folder(&self, folder: &str) -> Result<Vec<String>, Failure> {
+        let prefix = format!("{folder}/");
+        let (mut names, mut next) = (Vec::new(), None::<String>);
+        loop {
+            let mut query = vec![
+                ("delimiter", "/"),
+                ("list-type", "2"),
+                ("prefix", prefix.as_str()),
+            ];
+            // Signatures want the parameters in their order.
+            if let Some(token) = &next {
+                query.insert(0, ("continuation-token", token));
+            }
+            let call = Call::new(Method::GET, None, &query);
+            let read = |answer: Response<Bytes>| xml::listing(answer.body());
+            let page = self.ask(&call, "no listing", read).await?;
+            let below = page.contents.iter();
+            names.extend(below.filter_map(|it| Some(it.key.strip_prefix(&prefix)?.to_owned())));
+            if names.len() > LISTED_MAX {
+                let what = format!("folder {folder} holds more than {LISTED_MAX} objects");
+                return Err(Failure::Impossible(Fault::new(
+                    ErrorCode::DestinationProtocol,
+                    what,
+                )));
+            }
+            match page.next_continuation_token.filter(|it| !it.is_empty()) {
+                Some(token) if next.as_ref() != Some(&token) => next = Some(token),
+                Some(_) | None => return Ok(names),
+            }
+        }
+    }
+
+    /// The whole object at the key.
+    pub(crate) async fn get_whole(&self, key: &str) -> Result<Option<Bytes>, Failure> {
+        let call = Call::new(Method::GET, Some(key), &[]);
+        found(self.call(&call).await.map(Response::into_body))
     }
 
     /// The ids of the uploads under way to exactly this key, as far as one page shows them.

@@ -347,6 +347,20 @@ impl StagedSink for S3Sink {
         self.put_in_turn(key, bytes).await
     }
 
+    async fn list(&self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        check_key(folder)?;
+        let listed = self.client.list_folder(folder).await;
+        listed
+            .map(Some)
+            .map_err(|failure| self.client.fault(failure, "list the folder of", folder))
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        check_key(key)?;
+        let got = self.client.get_whole(key).await;
+        got.map_err(|failure| self.client.fault(failure, "read", key))
+    }
+
     async fn probe(&self) -> Result<(), Fault> {
         offtake_ports::probe::prove(self).await
     }

@@ -59,11 +59,15 @@ pub(crate) fn completed(body: &[u8]) -> Option<String> {
     whole.then(|| completed.etag.unwrap_or_default())
 }
 
+/// One page of a listing.
 #[derive(Debug, Deserialize)]
 #[serde(rename = "ListBucketResult", rename_all = "PascalCase")]
-struct Listing {
+pub(crate) struct Listing {
+    /// The objects, in the order of their keys.
     #[serde(default)]
-    contents: Vec<Listed>,
+    pub(crate) contents: Vec<Listed>,
+    /// Where the next page begins, when there is one.
+    pub(crate) next_continuation_token: Option<String>,
 }
 
 /// One object of a listing.
@@ -77,11 +81,10 @@ pub(crate) struct Listed {
     pub(crate) etag: Option<String>,
 }
 
-/// The objects of one page.
-pub(crate) fn listing(body: &[u8]) -> Option<Vec<Listed>> {
+/// One page of objects.
+pub(crate) fn listing(body: &[u8]) -> Option<Listing> {
     let text = std::str::from_utf8(body).ok()?;
-    let listing: Listing = quick_xml::de::from_str(text).ok()?;
-    Some(listing.contents)
+    quick_xml::de::from_str(text).ok()
 }
 
 #[derive(Debug, Deserialize)]
@@ -165,11 +168,17 @@ mod tests {
             let body = format!(
                 "{HEAD}<ListBucketResult {space}><Name>b</Name><Contents><Key>a &amp; b</Key><Size>7</Size><ETag>&quot;x&quot;</ETag></Contents></ListBucketResult>"
             );
-            let listed = listing(body.as_bytes()).unwrap();
+            let listed = listing(body.as_bytes()).unwrap().contents;
             assert_eq!((listed[0].key.as_str(), listed[0].bytes), ("a & b", 7));
             assert_eq!(listed[0].etag.as_deref(), Some("\"x\""));
             let body = format!("{HEAD}<ListBucketResult {space}><Name>b</Name></ListBucketResult>");
-            assert!(listing(body.as_bytes()).unwrap().is_empty());
+            let page = listing(body.as_bytes()).unwrap();
+            assert!(page.contents.is_empty() && page.next_continuation_token.is_none());
+            let body = format!(
+                "{HEAD}<ListBucketResult {space}><NextContinuationToken>a+/=</NextContinuationToken></ListBucketResult>"
+            );
+            let page = listing(body.as_bytes()).unwrap();
+            assert_eq!(page.next_continuation_token.as_deref(), Some("a+/="));
             let body = format!(
                 "{HEAD}<ListMultipartUploadsResult {space}><Bucket>b</Bucket><Upload><Key>k</Key><UploadId>1</UploadId></Upload><Upload><Key>k2</Key><UploadId>2</UploadId></Upload></ListMultipartUploadsResult>"
             );

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use offtake_model::ErrorCode;
 use offtake_model::plan::DestinationKind;
-use offtake_ports::testing::sink_suite::conforms;
+use offtake_ports::testing::sink_suite::{conforms, reads_back};
 use offtake_ports::{Discarded, Published, Sinks};
 
 use crate::bench::{Bench, sink, tag, tenant};
@@ -14,6 +14,11 @@ async fn the_folder_conforms() {
 #[tokio::test]
 async fn the_folder_conforms_on_one_thread() {
     assert_eq!(conforms(&Bench::new()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_folder_can_be_read_back() {
+    assert_eq!(reads_back(&Bench::new()).await, Ok(()));
 }
 
 #[tokio::test]

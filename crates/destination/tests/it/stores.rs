@@ -11,7 +11,7 @@ use offtake_model::plan::DestinationKind;
 use offtake_model::resource::Object;
 use offtake_model::{ConnectionId, ErrorCode, Fault, SinkRef, Tenant};
 use offtake_ports::testing::SinkBench;
-use offtake_ports::testing::sink_suite::conforms;
+use offtake_ports::testing::sink_suite::{conforms, reads_back};
 use offtake_ports::{Access, Credentials, Sinks};
 use offtake_storage::{AwsKeys, AwsSigner, Network, NetworkSettings, Retries};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
@@ -188,6 +188,7 @@ async fn conforms_at(server_name: &str, checksum: &str) {
     access.params.insert("checksum".to_owned(), json!(checksum));
     let bucket = Bucket::make(endpoint, access).await;
     assert_eq!(conforms(&bucket).await, Ok(()));
+    assert_eq!(reads_back(&bucket).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,6 +223,7 @@ async fn a_bucket_behind_googles_manners_conforms() {
     );
     let bucket = Bucket::make(endpoint, access).await;
     assert_eq!(conforms(&bucket).await, Ok(()));
+    assert_eq!(reads_back(&bucket).await, Ok(()));
 }
 
 #[tokio::test]

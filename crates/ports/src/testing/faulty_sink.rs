@@ -178,6 +178,14 @@ impl StagedSink for FaultySink {
         after(SinkCall::Put, trouble.as_ref(), ())
     }
 
+    async fn list(&self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        self.inner.list(folder).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        self.inner.get(key).await
+    }
+
     async fn probe(&self) -> Result<(), Fault> {
         self.inner.probe().await
     }

@@ -212,6 +212,24 @@ impl StagedSink for MemorySink {
         })
     }
 
+    async fn list(&self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        let names = self.with(|place| {
+            let below = place.visible.keys().filter_map(|key| {
+                let name = key.strip_prefix(folder)?.strip_prefix('/')?;
+                (!name.contains('/')).then(|| name.to_owned())
+            });
+            below.collect()
+        });
+        Ok(Some(names))
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        Ok(self.with(|place| {
+            let file = place.visible.get(key)?;
+            Some(Bytes::copy_from_slice(&file.bytes))
+        }))
+    }
+
     async fn probe(&self) -> Result<(), Fault> {
         Ok(())
     }

@@ -53,6 +53,54 @@ pub async fn conforms(bench: &dyn SinkBench) -> Result<(), String> {
     }
 }
 
+/// Checks that manifests can be read back: the promises of `list` and `get`, for destinations that keep them.
+pub async fn reads_back(bench: &dyn SinkBench) -> Result<(), String> {
+    let sink = Suite { bench }.open().await?;
+    let folder = format!("{FOLDER}read back/_offtake/flow ü");
+    let none = promised(
+        "a folder that is missing is listed",
+        sink.list(&folder).await,
+    )?;
+    expect(
+        "a folder that is missing is empty",
+        none.is_some_and(|it| it.is_empty()),
+    )?;
+    let mut names: Vec<String> = (0..LISTED_FILES)
+        .map(|n| format!("{n:04}.manifest"))
+        .collect();
+    for name in &names {
+        let put = sink.put(&format!("{folder}/{name}"), noise(2_000, 7)).await;
+        promised("a small file is put", put)?;
+    }
+    let deeper = format!("{folder}/deeper/not listed.manifest");
+    promised("a small file is put", sink.put(&deeper, noise(10, 1)).await)?;
+    let beside = format!("{folder} beside.manifest");
+    promised("a small file is put", sink.put(&beside, noise(10, 1)).await)?;
+    let listed = promised("the folder is listed", sink.list(&folder).await)?;
+    let mut listed: Vec<String> = listed.unwrap_or_default();
+    listed.retain(|name| name.contains('.') && !name.starts_with('.'));
+    listed.sort();
+    names.sort();
+    expect(
+        "a listing names exactly the files in the folder",
+        listed == names,
+    )?;
+    let got = promised("a file is read", sink.get(&deeper).await)?;
+    expect("a file is read as it was put", got == Some(noise(10, 1)))?;
+    let empty = format!("{folder}/empty");
+    promised("an empty file is put", sink.put(&empty, Bytes::new()).await)?;
+    let got = promised("an empty file is read", sink.get(&empty).await)?;
+    expect("an empty file is read as empty", got == Some(Bytes::new()))?;
+    let got = promised(
+        "a missing file is asked for",
+        sink.get(&format!("{folder}/no")).await,
+    )?;
+    expect("a missing file is none", got.is_none())
+}
+
+/// Files that `reads_back` puts into one folder.
+const LISTED_FILES: usize = 12;
+
 /// Everything the suite makes lies below this folder.
 const FOLDER: &str = "suite/";
 

@@ -6,7 +6,7 @@ use offtake_model::plan::DestinationKind;
 use offtake_model::{ConnectionId, Fault, OrgId, SandboxName, SinkRef, Tenant};
 use uuid::Uuid;
 
-use super::{SinkBench, conforms};
+use super::{SinkBench, conforms, reads_back};
 use crate::sink::Sinks;
 use crate::testing::{Broken, BrokenSinks, FaultySinks, MemorySinks};
 
@@ -45,6 +45,16 @@ impl SinkBench for Bench {
 async fn verdict(over: fn(MemorySinks) -> Arc<dyn Sinks>) -> Result<(), String> {
     let memory = MemorySinks::new();
     conforms(&Bench { memory, over }).await
+}
+
+#[tokio::test]
+async fn memory_can_be_read_back() {
+    let memory = MemorySinks::new();
+    let bench = Bench {
+        memory,
+        over: |memory| Arc::new(memory),
+    };
+    assert_eq!(reads_back(&bench).await, Ok(()));
 }
 
 #[tokio::test]
