@@ -14,6 +14,7 @@ pub mod entity;
 pub mod flow;
 pub mod list;
 pub mod problem;
+pub mod recovery;
 pub mod run;
 mod schemas;
 pub mod token;

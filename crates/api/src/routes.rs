@@ -15,6 +15,7 @@ mod export;
 mod flows;
 mod health;
 mod import;
+mod recovery;
 mod reference;
 mod runs;
 mod sources;
@@ -36,6 +37,7 @@ pub(crate) fn of_callers() -> Routes {
         .merge(export::routes())
         .merge(access::routes())
         .merge(audit::routes())
+        .merge(recovery::routes())
 }
 
 /// Operations for everybody.
@@ -71,7 +73,7 @@ mod needs {
     pub(super) const MANAGE_ACCESS: Needs = Needs::AnyOf(&[P::ManageAccess]);
     /// Reading an organisation, one's own or any.
     pub(super) const VIEW_ORGANISATION: Needs = Needs::AnyOf(&[P::ManageAccess, P::ManageServer]);
-    /// Making and changing organisations.
+    /// Making and changing organisations, letting the flows of a restored store go on.
     pub(super) const MANAGE_SERVER: Needs = Needs::AnyOf(&[P::ManageServer]);
 }
 

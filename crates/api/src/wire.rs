@@ -12,6 +12,7 @@ pub(crate) mod batch;
 pub(crate) mod connection;
 pub(crate) mod dataset;
 pub(crate) mod flow;
+pub(crate) mod recovery;
 pub(crate) mod run;
 
 /// State of a resource that has only one.

@@ -15,6 +15,9 @@ pub(crate) const CREDENTIALS_FILE: &str = "credentials.json";
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a request may take behind which there is work.
+const WORK_TIMEOUT: Duration = Duration::from_hours(1);
+
 /// Where the service is and who we are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -150,6 +153,12 @@ impl Client {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let tag = hmac::sign(&key, body.to_string().as_bytes());
         hex::encode(tag.as_ref()).chars().take(16).collect()
+    }
+
+    /// As [`call`](Self::call), for requests whose work takes its time.
+    pub(crate) async fn call_patiently(&self, method: Method, path: &str) -> Result<Value> {
+        let request = self.request(&method, path).timeout(WORK_TIMEOUT);
+        accepted(answer(request, &format!("{method} {path}")).await?)
     }
 
     /// Sends a request and returns the body of a 2xx answer; anything else is an error that says why.

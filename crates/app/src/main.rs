@@ -3,6 +3,7 @@
 //! This is the only place where adapters meet the service. It holds configuration, telemetry, wiring and the
 //! command line; it decides nothing about exports.
 
+mod backup;
 mod client;
 mod command;
 mod config;
@@ -66,7 +67,7 @@ enum Command {
     /// List flows and run one now (needs a running service).
     #[command(subcommand)]
     Flows(command::flows::Command),
-    /// List runs and what became of them (needs a running service).
+    /// List runs and what became of them, settle quarantined ones (needs a running service).
     Runs(command::runs::Args),
     /// Make and list the organisations that share the service.
     #[command(subcommand)]
@@ -81,6 +82,9 @@ enum Command {
     Audit(command::audit::Args),
     /// Deliver what is new, as one file describes it, and end: for cron (needs no running service).
     Run(command::run::Args),
+    Backup(command::backup::Args),
+    Restore(command::backup::RestoreArgs),
+    Reconcile(command::reconcile::Args),
     /// Check delivered files against their manifest.
     Verify(command::verify::Args),
     /// Write files on behalf of a service; started by it.
@@ -123,6 +127,9 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Client(args) => command::access::clients(&place, args, output).await,
         Command::Audit(args) => command::audit::run(&place, args, output).await,
         Command::Run(args) => command::run::run(place, args, output).await,
+        Command::Backup(args) => command::backup::run(&place, args, output).await,
+        Command::Restore(args) => command::backup::restore(&place, args, output).await,
+        Command::Reconcile(args) => command::reconcile::run(&place, args, output).await,
         Command::Verify(args) => command::verify::run(&args, output),
         Command::Worker(args) => command::worker::run(&place, args).await,
     }
@@ -141,6 +148,9 @@ fn telemetry(cli: &Cli) {
         | Command::Sandbox(_)
         | Command::Client(_)
         | Command::Audit(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Reconcile(_)
         | Command::Verify(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("OFFTAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default));

@@ -34,6 +34,10 @@ pub(crate) fn install() -> Result<offtake_api::RenderMetrics> {
 
 fn describe() {
     describe_gauge!("offtake_build_info", "The version that runs; always 1.");
+    describe_gauge!(
+        "offtake_flows_held",
+        "Flows that wait to be reconciled since the store was restored."
+    );
     describe_counter!("offtake_http_requests_total", "Requests answered.");
     describe_histogram!("offtake_http_answer_seconds", "From request to answer.");
     describe_counter!(

@@ -130,6 +130,9 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         uploads: Arc::new(uploads),
         batches: Arc::new(store.clone()),
         sources: Arc::new(lake.clone()),
+        lake: Arc::new(lake.clone()),
+        recovery: Arc::new(store.clone()),
+        archive: Arc::<SinkRouter>::clone(&sinks),
         roots: Arc::new(lake),
         destinations: sinks.kinds(),
         sinks: sinks_with(impatience())?,
@@ -321,7 +324,7 @@ async fn first_tenant(store: &Store) -> Result<Tenant> {
 }
 
 /// A fault as a person at a terminal should read it: what happened, why, and what to do.
-fn told(fault: Fault) -> anyhow::Error {
+pub(crate) fn told(fault: Fault) -> anyhow::Error {
     Told(fault).into()
 }
 

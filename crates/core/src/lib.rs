@@ -9,6 +9,7 @@ pub mod filter;
 pub mod manifest;
 pub mod naming;
 pub mod plan;
+pub mod recovery;
 pub mod run_state;
 pub mod schedule;
 pub mod specs;

@@ -23,6 +23,9 @@ pub const KEY_BYTES_MAX: usize = 1_024;
 /// The longest folder or file name. File systems take no more.
 const SEGMENT_BYTES_MAX: usize = 255;
 
+/// The ending of our manifests' names.
+const MANIFEST_ENDING: &str = ".manifest";
+
 /// Bytes that the longest name below a target's path needs in the default layout.
 pub const NAME_BYTES_RESERVED: usize = 160;
 
@@ -41,13 +44,18 @@ pub fn file_name(delivery: DeliveryId, task: u32, encoding: OutputEncoding) -> S
 
 /// The key of our manifest. Underscore and ending keep it out of readers' globs.
 pub fn manifest_key(path: &str, flow: FlowId, dataset: &DatasetId, delivery: DeliveryId) -> String {
-    join(&[
-        path,
-        "_offtake",
-        &flow.to_string(),
-        dataset.as_str(),
-        &format!("{delivery}.manifest"),
-    ])
+    let folder = manifest_folder(path, flow, dataset);
+    format!("{folder}/{delivery}{MANIFEST_ENDING}")
+}
+
+/// The folder of all our manifests of a flow and dataset.
+pub fn manifest_folder(path: &str, flow: FlowId, dataset: &DatasetId) -> String {
+    join(&[path, "_offtake", &flow.to_string(), dataset.as_str()])
+}
+
+/// The delivery whose manifest has that file name; none for other files.
+pub fn delivery_of(file_name: &str) -> Option<DeliveryId> {
+    file_name.strip_suffix(MANIFEST_ENDING)?.parse().ok()
 }
 
 /// The name of the documented manifest; with the dataset's id where datasets share a folder.

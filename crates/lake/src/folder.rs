@@ -6,7 +6,6 @@
 mod merge;
 mod partition;
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +18,6 @@ use offtake_model::{
 use offtake_ports::TableInfo;
 use parquet::file::metadata::ParquetMetaData;
 use tokio::runtime::Handle;
-use uuid::Uuid;
 
 use crate::file::SourceFile;
 use crate::place::Place;
@@ -55,7 +53,7 @@ pub(crate) fn listing(table: &TableDir) -> Result<FolderListing, Fault> {
         })
         .collect();
     Ok(FolderListing {
-        at: position(&files),
+        at: Position::of_folder(&files),
         files,
     })
 }
@@ -151,26 +149,6 @@ fn data_file(path: &str) -> bool {
     match name.rsplit_once('.') {
         None => true,
         Some((_, ending)) => ENDINGS.iter().any(|it| ending.eq_ignore_ascii_case(it)),
-    }
-}
-
-fn position(files: &[FolderFile]) -> Position {
-    let mut text = String::new();
-    for file in files {
-        // Writing to a string cannot fail.
-        let _done = writeln!(
-            text,
-            "{}\0{}\0{}",
-            file.path,
-            file.bytes,
-            file.tag.as_deref().unwrap_or_default()
-        );
-    }
-    Position::Folder {
-        files: files.len() as u64,
-        fingerprint: Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes())
-            .simple()
-            .to_string(),
     }
 }
 

@@ -234,25 +234,33 @@ fn create(folder: &Path, path: &str) -> Result<(), Fault> {
     }
 }
 
+/// What came in, as far as it can be counted before it is read.
+fn sent(files: &[Upload]) -> BatchMetrics {
+    BatchMetrics {
+        input_bytes: files.iter().map(Upload::bytes).sum(),
+        input_files: files.len() as u64,
+        ..BatchMetrics::default()
+    }
+}
+
 fn promote(managed: &Managed, uploads: &UploadFolder, batch: &Batch) -> Result<Promoted, Fault> {
     let table = &managed.table;
     let mark = format!("offtake-batch-{}", batch.id);
     let listing = LogListing::read(table)?;
     let latest = listing.latest().unwrap_or_default();
-    let files = opened(uploads, batch)?;
-    let mut metrics = BatchMetrics {
-        input_bytes: files.iter().map(Upload::bytes).sum(),
-        input_files: files.len() as u64,
-        ..BatchMetrics::default()
-    };
-    // Only a try that went before can have left a commit.
+    // Only a try that went before can have left a commit; in a restored data directory its uploads may be gone.
     if batch.details.attempts > 1
         && let Some((version, found)) = find(table, latest, 0, &mark)?
     {
         let written: Vec<DataFile> = found.adds.iter().map(data_file).collect();
-        metrics.input_rows = written.iter().map(|file| file.rows).sum();
+        let metrics = BatchMetrics {
+            input_rows: written.iter().map(|file| file.rows).sum(),
+            ..sent(&opened(uploads, batch).unwrap_or_default())
+        };
         return Ok(committed(version, metrics, &written));
     }
+    let files = opened(uploads, batch)?;
+    let mut metrics = sent(&files);
     let before = TableVersion::load(table, &listing, latest)?;
     let columns = offtake_encode::schema::to_arrow(&before.schema);
     let mut format = format_of(&batch.details.format, columns.fields());

@@ -1,6 +1,9 @@
 //! What a dataset holds, or what was added to it, as a list of file slices.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::schema::Schema;
 
@@ -22,6 +25,30 @@ pub enum Position {
         /// A fingerprint of their paths, sizes and tags.
         fingerprint: String,
     },
+}
+
+impl Position {
+    /// The position that stands for exactly these files of a Parquet folder, given in the order of their paths.
+    pub fn of_folder<'a>(files: impl IntoIterator<Item = &'a FolderFile>) -> Self {
+        let (mut text, mut count) = (String::new(), 0);
+        for file in files {
+            count += 1;
+            // Writing to a string cannot fail.
+            let _done = writeln!(
+                text,
+                "{}\0{}\0{}",
+                file.path,
+                file.bytes,
+                file.tag.as_deref().unwrap_or_default()
+            );
+        }
+        Self::Folder {
+            files: count,
+            fingerprint: Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes())
+                .simple()
+                .to_string(),
+        }
+    }
 }
 
 /// A data file of a Parquet folder, with what tells its bytes from others.

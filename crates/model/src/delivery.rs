@@ -99,6 +99,18 @@ pub enum AbortThen {
     Cancelled,
 }
 
+/// What a person decides about a quarantined delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// Go on from where it stood, with patience anew: past the point of no return to the manifest and the commit, before
+    /// it from its tasks. For when what broke has been mended.
+    Retry,
+    /// End it without success; its range stays undelivered, so the next run sends it again. Before the point of no
+    /// return everything of it is taken away first. After it, what stands at the destination stays, and a manifest may:
+    /// then the rows come twice.
+    GiveUp,
+}
+
 /// The right to work on a delivery. Every write carries it; a stale one changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {

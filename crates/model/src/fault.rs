@@ -210,7 +210,15 @@ error_codes! {
     /// An on-demand export of audiences.
     MediaTypeNotDataset, "MEDIA_TYPE_NOT_DATASET", 1215, 400, None, "Invalid request", Permanent, "Send the dataset form of the request, with `Accept: application/vnd.adobe.adhoc.dataset.activation+json; version=1`.";
     /// An action on a run that its state does not allow.
-    RunActionNotAllowed, "RUN_ACTION_NOT_ALLOWED", 1216, 400, Some("1422"), "Invalid request", Permanent, "Only a run that failed can be triggered again.";
+    RunActionNotAllowed, "RUN_ACTION_NOT_ALLOWED", 1216, 400, Some("1422"), "Invalid request", Permanent, "Only a run that failed can be triggered again, and only quarantined deliveries be resolved.";
+
+    // A restored store.
+    /// Delivered before the store was restored, by a delivery that the store had forgotten.
+    DeliveredBeforeRestore, "DELIVERED_BEFORE_RESTORE", 1217, 409, None, "Delivered before the restore", Permanent, "Nothing is to be done: the rows are at the destination, in the files that the named manifest lists.";
+    /// What a destination holds contradicts what the restored store knows.
+    DeliveriesContradict, "DELIVERIES_CONTRADICT", 1218, 409, None, "Deliveries contradict the store", Permanent, "Restore a backup of the same store; or delete the flow and make a new one, which sends the whole dataset.";
+    /// A destination does not tell what was delivered after the backup.
+    DeliveriesUnproven, "DELIVERIES_UNPROVEN", 1219, 409, None, "Deliveries cannot be told", Permanent, "Bring back what the message misses and reconcile again; or take the risk that rows are delivered twice, with `offtake reconcile FLOW --accept`.";
 
     // Batch ingestion and data access.
     /// An action or upload that the batch's state does not allow.
@@ -314,7 +322,7 @@ error_codes! {
     /// Cancelled by a person or by deletion of the flow.
     Cancelled, "CANCELLED", 1065, 409, None, "Cancelled", Permanent, "Nothing of this delivery remains; the next run starts from the same position.";
     /// An invariant broke; a person decides.
-    Quarantined, "QUARANTINED", 1066, 500, None, "Quarantined", Permanent, "The delivery stopped because going on could lose or repeat rows; report this.";
+    Quarantined, "QUARANTINED", 1066, 500, None, "Quarantined", Permanent, "The delivery stopped because going on could lose or repeat rows: look at the cause and the destination, then settle it with `offtake runs resolve RUN --retry` or `--give-up`.";
     /// A manifest is not what offtake wrote.
     ManifestInvalid, "MANIFEST_INVALID", 1067, 422, None, "Manifest invalid", Permanent, "Get the manifest again from the place it was delivered to; `offtake verify` reads only unchanged ones.";
     /// Skipped because another run of the flow was still waiting.
@@ -341,6 +349,8 @@ error_codes! {
     // The data directory and what a person decides.
     /// The data directory is held by another process.
     DataDirInUse, "DATA_DIR_IN_USE", 1160, 503, Some("1103"), "Service Unavailable", Transient, "Stop the other process, wait for its end, or use another data directory.";
+    /// A backup is incomplete or changed, or stands where a data directory is expected.
+    BackupUnusable, "BACKUP_UNUSABLE", 1161, 422, None, "Backup unusable", Permanent, "Restore a complete backup with `offtake restore` into a directory that is empty or does not exist.";
 
     // Limits and quotas.
     /// The client asks more often than it may.

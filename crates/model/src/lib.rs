@@ -16,6 +16,7 @@ pub mod id;
 pub mod manifest;
 pub mod plan;
 pub mod quota;
+pub mod recovery;
 pub mod resource;
 pub mod run;
 pub mod schedule;
@@ -30,8 +31,8 @@ pub use change::{
     SeenFolder, SourceRef,
 };
 pub use delivery::{
-    Attempt, AttemptTag, DeliveryRecord, DeliveryState, Lease, SealedFile, StageHandle, StageToken,
-    Transition, Winner,
+    Attempt, AttemptTag, DeliveryRecord, DeliveryState, Lease, Resolution, SealedFile, StageHandle,
+    StageToken, Transition, Winner,
 };
 pub use fault::{ErrorCode, Fault, Retry};
 pub use id::{
@@ -44,6 +45,9 @@ pub use plan::{
     OutputEncoding, SinkRef,
 };
 pub use quota::{Quotas, Usage};
+pub use recovery::{
+    CatchUp, FoundManifest, HeldFlow, KnownDataset, KnownFlow, KnownManifest, OpenDelivery,
+};
 pub use resource::{Resource, ResourceBody, ResourceKind, Revision};
 pub use run::{Run, RunKind, RunMetrics};
 pub use schedule::{ExportMode, Schedule, TimeUnit};

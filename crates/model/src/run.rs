@@ -105,7 +105,7 @@ pub struct DeliveryView {
     pub completed_at: Option<Millis>,
     /// When it last changed.
     pub updated_at: Millis,
-    /// Key of its manifest, once it succeeded.
+    /// Key of its manifest, once that is at the destination.
     pub manifest_key: Option<String>,
     /// The files, once it succeeded.
     pub files: Vec<DeliveredFile>,

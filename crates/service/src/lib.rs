@@ -21,6 +21,7 @@ mod listing;
 mod once;
 mod patch;
 mod quotas;
+mod recovery;
 mod runs;
 mod service;
 mod sources;
@@ -38,6 +39,7 @@ pub use offtake_ports::{Part, RangeReader, Upload};
 pub use batches::{BatchAction, BatchListQuery, UploadTarget};
 pub use connections::{ConnectionView, secrets_place};
 pub use credentials::StoredCredentials;
+
 pub use datasets::{
     ConfigsQuery, DatasetEdit, DatasetPage, DatasetQuery, DatasetView, LastBatches,
 };
@@ -49,6 +51,7 @@ pub use inherit::{ConnectionHead, TargetHead};
 pub use listing::{ListParams, Listed, Listing};
 pub use once::Once;
 pub use quotas::OrganisationView;
+pub use recovery::{DatasetVerdict, HeldFlowView, ReconcileVerdict, ReconcileWish};
 pub use runs::{AdhocExport, RunAction, RunDetails};
 pub use service::{Changed, Deps, Service};
 pub use sources::SourceView;

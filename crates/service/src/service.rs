@@ -7,9 +7,9 @@ use offtake_model::{
     DestinationKind, ErrorCode, Fault, Millis, Resource, ResourceId, ResourceKind, Revision,
 };
 use offtake_ports::{
-    AuditLog, BatchStore, Catalog, Clock, DeliveryQueue, IdentityStore, Ids, Intake, LakeRoots,
-    Page, PageRequest, Replaced, RequestKeys, ResourceQuery, ResourceStore, RunLog, Secrets, Sinks,
-    Sources, Uploads,
+    AuditLog, BatchStore, Catalog, Clock, DeliveryQueue, IdentityStore, Ids, Intake, Lake,
+    LakeRoots, Page, PageRequest, RecoveryStore, Replaced, RequestKeys, ResourceQuery,
+    ResourceStore, RunLog, Secrets, Sinks, Sources, Uploads,
 };
 use uuid::Uuid;
 
@@ -50,6 +50,12 @@ pub struct Deps {
     pub intake: Arc<dyn Intake>,
     /// Opens data files.
     pub sources: Arc<dyn Sources>,
+    /// What datasets hold.
+    pub lake: Arc<dyn Lake>,
+    /// Flows that a restore holds back.
+    pub recovery: Arc<dyn RecoveryStore>,
+    /// Opens sinks, to read manifests back: with more patience than for a trial.
+    pub archive: Arc<dyn Sinks>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -79,6 +85,9 @@ pub struct Service {
     pub(crate) uploads: Arc<dyn Uploads>,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) sources: Arc<dyn Sources>,
+    pub(crate) lake: Arc<dyn Lake>,
+    pub(crate) recovery: Arc<dyn RecoveryStore>,
+    pub(crate) archive: Arc<dyn Sinks>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) tokens: Tokens,
@@ -123,6 +132,9 @@ impl Service {
             uploads: deps.uploads,
             intake: deps.intake,
             sources: deps.sources,
+            lake: deps.lake,
+            recovery: deps.recovery,
+            archive: deps.archive,
             clock: deps.clock,
             ids: deps.ids,
             tokens: Tokens::new(&deps.token_key),

@@ -11,6 +11,13 @@ use offtake_model::{ErrorCode, Fault};
 
 const LOCK_NAME: &str = "offtake.lock";
 const DATABASE_NAME: &str = "offtake.db";
+
+/// The database of a restore that has not been finished.
+pub(crate) const RESTORING_NAME: &str = "offtake.db.restoring";
+
+/// What lies in a backup and in no data directory.
+const BACKUP_NAME: &str = "backup.json";
+
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -22,8 +29,28 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory if need be and takes its lock.
+    /// Makes the directory if need be and takes its lock, unless it is a backup or a restore that broke off.
     pub(crate) fn lock(path: &Path) -> Result<Self, Fault> {
+        let locked = Self::lock_any(path)?;
+        for (name, is) in [
+            (BACKUP_NAME, "is a backup, not a data directory"),
+            (
+                RESTORING_NAME,
+                "holds a restore that was not finished; empty it and restore again",
+            ),
+        ] {
+            if path.join(name).exists() {
+                return Err(Fault::new(
+                    ErrorCode::BackupUnusable,
+                    format!("data directory {} {is}", path.display()),
+                ));
+            }
+        }
+        Ok(locked)
+    }
+
+    /// Makes the directory if need be and takes its lock, whatever lies in it.
+    pub(crate) fn lock_any(path: &Path) -> Result<Self, Fault> {
         create(path).map_err(|error| unusable(path, "create", &error))?;
         let lock = private(&path.join(LOCK_NAME))
             .map_err(|error| unusable(path, "open the lock file of", &error))?;
@@ -41,6 +68,23 @@ impl DataDir {
             )),
             Err(TryLockError::Error(error)) => Err(unusable(path, "lock", &error)),
         }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of something in it that is not the lock, when there is anything.
+    pub(crate) fn first_entry(&self) -> Result<Option<String>, Fault> {
+        let failed = |error| unusable(&self.path, "look into", &error);
+        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if name != LOCK_NAME {
+                return Ok(Some(name.to_string_lossy().into_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// The database file, readable by nobody else. `SQLite` gives its side files the same mode.
@@ -74,6 +118,16 @@ fn private(path: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(FILE_MODE)
         .open(path)
+}
+
+/// Makes a file that nobody else can read, and that did not exist.
+pub(crate) fn private_new(path: &Path) -> io::Result<()> {
+    let options = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path);
+    options.map(drop)
 }
 
 /// The fault for a data directory that cannot be used.

@@ -4,8 +4,8 @@
 //! `Fenced`.
 
 mod attempts;
-mod record;
-mod seen;
+pub(crate) mod record;
+pub(crate) mod seen;
 mod transitions;
 
 use async_trait::async_trait;

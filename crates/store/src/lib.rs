@@ -8,6 +8,7 @@
 //! nothing.
 
 mod audit;
+mod backup;
 mod batches;
 mod data_dir;
 mod failure;
@@ -15,6 +16,7 @@ mod identity;
 mod journal;
 mod queue;
 mod quotas;
+mod recovery;
 mod request_keys;
 mod resources;
 mod rows;
@@ -23,5 +25,6 @@ mod secrets;
 mod select;
 mod store;
 
+pub use backup::{Copied, Restoring, check_copy, copy_database};
 pub use secrets::KeyFileSecrets;
 pub use store::Store;

@@ -198,7 +198,7 @@ async fn claim(
            started_at = coalesce(started_at, ?3), updated_at = ?3
          WHERE n = (
            SELECT n FROM delivery d
-           WHERE d.completed_at IS NULL AND (
+           WHERE d.completed_at IS NULL AND d.flow_id NOT IN (SELECT flow_id FROM held_flow) AND (
              (d.state = 'queued' AND d.org NOT IN (SELECT org FROM sated) AND NOT EXISTS (
                SELECT 1 FROM delivery a WHERE a.flow_id = d.flow_id AND a.dataset_id = d.dataset_id
                  AND a.completed_at IS NULL AND a.state <> 'queued'))

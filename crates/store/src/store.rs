@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use offtake_model::{ErrorCode, Fault, Millis};
 use offtake_ports::Clock;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -133,7 +134,7 @@ impl Store {
     }
 }
 
-fn options(file: &Path) -> SqliteConnectOptions {
+pub(crate) fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .busy_timeout(BUSY_TIMEOUT)
@@ -172,8 +173,11 @@ async fn require_sqlite(pool: &SqlitePool) -> Result<(), Fault> {
     ))
 }
 
+/// Every step from an empty database to today's.
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
+
 async fn migrate(pool: &SqlitePool) -> Result<(), Fault> {
-    sqlx::migrate!().run(pool).await.map_err(|error| {
+    MIGRATIONS.run(pool).await.map_err(|error| {
         Fault::new(
             ErrorCode::StoreUnavailable,
             "failed to bring the metadata database up to date; a database of a newer version needs that version",

@@ -14,6 +14,7 @@ use crate::document::says::says;
 use crate::problem::Refusal;
 use crate::reply::Reply;
 use crate::router::RenderMetrics;
+use crate::routes::recovery;
 use crate::table::{Needs, Routes};
 
 pub(super) fn routes() -> Routes {
@@ -36,17 +37,30 @@ async fn live() -> Reply {
 
 async fn ready(State(service): State<Arc<Service>>) -> Reply {
     service.ready().await?;
+    // A restored store is ready: it answers, and must be reached to be reconciled.
+    let held = service.held_count().await?;
+    recovery::show(held);
+    if held > 0 {
+        let body = json!({"status": "ready", "needsReconcile": true, "heldFlows": held});
+        return Ok(Json(body).into_response());
+    }
     Ok(Json(json!({"status": "ready"})).into_response())
 }
 
 /// Counters without any tenant's name, in the text form of Prometheus.
-async fn metrics(render: Option<Extension<RenderMetrics>>) -> Reply {
+async fn metrics(
+    State(service): State<Arc<Service>>,
+    render: Option<Extension<RenderMetrics>>,
+) -> Reply {
     let Some(Extension(render)) = render else {
         return Err(Refusal::new(
             ErrorCode::RouteNotFound,
             "this process counts nothing",
         ));
     };
+    if let Ok(held) = service.held_count().await {
+        recovery::show(held);
+    }
     let form = (CONTENT_TYPE, "text/plain; version=0.0.4");
     Ok(([form], render()).into_response())
 }

@@ -48,15 +48,16 @@ pub(super) fn routes() -> Routes {
         .says(
             says(
                 "actOnRun",
-                "Runs a failed run again for the datasets that it left undone",
+                "Runs a failed run again for the datasets that it left undone, or settles quarantined deliveries",
             )
             .with(&[
                 query("op", "What to do, in either case.")
-                    .words(&["RE_TRIGGER"])
+                    .words(&["RE_TRIGGER", "RESOLVE_RETRY", "RESOLVE_GIVE_UP"])
                     .required(),
+                query("dataSetId", "Settles only the delivery of this dataset."),
                 IDEMPOTENCY_KEY,
             ])
-            .gives::<Created>(200, "The new run.")
+            .gives::<Created>(200, "The new run, or the settled one.")
             .fails(&[ErrorCode::QueryParameterMissing, ErrorCode::ActionUnknown])
             .fails(&[ErrorCode::ResourceNotFound, ErrorCode::RunActionNotAllowed])
             .fails(&[ErrorCode::FieldInvalid, ErrorCode::FlowUnknown])
@@ -110,8 +111,11 @@ async fn act(
 ) -> Reply {
     let action = RunAction::parse(query.first("op"))?;
     let key = idempotency_key(&headers);
-    let started = service.act_on_run(&caller, &id, action, key).await?;
-    Ok(reply::changed(started))
+    let dataset = query.first("dataSetId");
+    let changed = service
+        .act_on_run(&caller, &id, action, dataset, key)
+        .await?;
+    Ok(reply::changed(changed))
 }
 
 /// Exports on demand (contract, 9). The answer's addresses are those under which the client reached the service.

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Credentials};
 use crate::command::serve::{Running, wait_for_signal};
-use crate::command::{flows, runs};
+use crate::command::{flows, reconcile, runs};
 use crate::config::Config;
 use crate::output::{Output, counted_files, grouped, size};
 use crate::wire::{Place, Told, make_private_dir, write_private};
@@ -133,6 +133,7 @@ async fn deliver(place: Place, args: Args, output: Output) -> Result<u8, Failure
 
 /// Waits for what an earlier start left unfinished, then delivers what is new.
 async fn go(client: &Client, flow: &str, output: Output) -> Result<u8, Failure> {
+    catch_up(client, flow).await?;
     let mut ended = Vec::new();
     for run in unfinished(client, flow).await? {
         ended.push(flows::wait(client, &run, output).await?);
@@ -140,6 +141,19 @@ async fn go(client: &Client, flow: &str, output: Output) -> Result<u8, Failure> 
     let run = flows::start(client, flow, &json!({})).await?;
     ended.push(flows::wait(client, &run, output).await?);
     Ok(tell(&ended, output))
+}
+
+/// Lets the flow go on when its state was restored from a backup.
+async fn catch_up(client: &Client, flow: &str) -> Result<(), Failure> {
+    let held = reconcile::held(client).await?;
+    if !held.iter().any(|it| it.get("id") == Some(&json!(flow))) {
+        return Ok(());
+    }
+    let verdict = reconcile::reconcile(client, flow, false, false).await?;
+    match reconcile::refusal(&verdict) {
+        None => Ok(()),
+        Some(reason) => Err(anyhow!("the restored state cannot go on:\n    {reason}").into()),
+    }
 }
 
 /// Runs of the flow that have not ended, oldest first.

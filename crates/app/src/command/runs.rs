@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -18,7 +18,10 @@ const PREFIX: &str = "/data/foundation/flowservice";
 const PAGE: usize = 100;
 
 #[derive(ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Only runs of this flow (id or name).
     flow: Option<String>,
     /// At most this many, newest first.
@@ -26,8 +29,49 @@ pub(crate) struct Args {
     limit: u16,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Settle what a run has in quarantine: try it again, or give it up.
+    ///
+    /// A delivery is quarantined when going on by itself could lose rows or send them twice. Look at the run's error and
+    /// at the destination first.
+    Resolve(Resolve),
+}
+
+#[derive(ClapArgs)]
+struct Resolve {
+    /// Id of the run.
+    run: String,
+    /// Go on from where it stood: what broke has been mended.
+    #[arg(long, required_unless_present = "give_up", conflicts_with = "give_up")]
+    retry: bool,
+    /// End it without success. The next run sends its rows again; where its manifest stands already, they come twice.
+    #[arg(long)]
+    give_up: bool,
+    /// Only the delivery of this dataset.
+    #[arg(long, value_name = "ID")]
+    dataset: Option<String>,
+}
+
+async fn resolve(client: &Client, args: &Resolve, output: Output) -> Result<ExitCode> {
+    let op = if args.retry {
+        "RESOLVE_RETRY"
+    } else {
+        "RESOLVE_GIVE_UP"
+    };
+    let dataset = args.dataset.as_ref();
+    let dataset = dataset.map_or_else(String::new, |id| format!("&dataSetId={id}"));
+    let path = format!("{PREFIX}/runs/{}/action?op={op}{dataset}", args.run);
+    let answer = client.call(Method::POST, &path, None).await?;
+    output.answer(&answer, || args.run.clone());
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(crate) async fn run(place: &Place, args: Args, output: Output) -> Result<ExitCode> {
     let client = Client::connect(&place.data_dir).await?;
+    if let Some(Command::Resolve(resolved)) = &args.command {
+        return resolve(&client, resolved, output).await;
+    }
     let limit = usize::from(args.limit);
     let filter = match args.flow {
         Some(flow) => format!("&property=flowId=={}", flows::find(&client, &flow).await?),

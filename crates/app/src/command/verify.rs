@@ -180,7 +180,7 @@ fn reason(error: &DecodeError) -> String {
     error.to_string()
 }
 
-fn sha256(file: &mut File) -> std::io::Result<String> {
+pub(crate) fn sha256(file: &mut File) -> std::io::Result<String> {
     let mut context = digest::Context::new(&digest::SHA256);
     let mut buffer = vec![0; CHUNK];
     loop {

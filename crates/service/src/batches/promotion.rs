@@ -26,8 +26,12 @@ const RETRY_LONGEST_MS: i64 = 300_000;
 const FORGOTTEN_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 
 impl Service {
-    /// Promotes the batch that waits longest; false when none can be promoted now.
+    /// Promotes the batch that waits longest; false when none can be promoted now. While flows of a restored store are
+    /// held, none is: a table that was restored with less must not grow over what was delivered of it.
     pub async fn promote_next(&self) -> Result<bool, Fault> {
+        if self.held_count().await? > 0 {
+            return Ok(false);
+        }
         let now = self.clock.now();
         let waiting = self.batches.waiting(WAITING_MAX).await?;
         let due = |batch: &Batch| batch.details.not_before.is_none_or(|at| at <= now);

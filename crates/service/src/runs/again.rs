@@ -1,7 +1,7 @@
 //! Runs again: a failed one for what it left undone, a past one as it was (contract, D2a and D2b).
 
 use offtake_model::run::RunView;
-use offtake_model::{DeliveryState, ErrorCode, Fault, Run, RunId, RunKind};
+use offtake_model::{DatasetId, DeliveryState, ErrorCode, Fault, Resolution, Run, RunId, RunKind};
 
 use super::RunDetails;
 use super::start::{flow_unknown, invalid};
@@ -13,6 +13,8 @@ use crate::service::{Changed, Service};
 pub enum RunAction {
     /// Deliver what a failed run left undone.
     Retrigger,
+    /// Settle what was quarantined.
+    Resolve(Resolution),
 }
 
 impl RunAction {
@@ -20,25 +22,75 @@ impl RunAction {
     pub fn parse(op: Option<&str>) -> Result<Self, Fault> {
         match op.map(str::to_ascii_uppercase).as_deref() {
             Some("RE_TRIGGER") => Ok(Self::Retrigger),
+            Some("RESOLVE_RETRY") => Ok(Self::Resolve(Resolution::Retry)),
+            Some("RESOLVE_GIVE_UP") => Ok(Self::Resolve(Resolution::GiveUp)),
             Some("") | None => Err(Fault::new(
                 ErrorCode::QueryParameterMissing,
                 "query parameter op is missing",
             )),
             Some(other) => Err(Fault::new(
                 ErrorCode::ActionUnknown,
-                format!("op must be RE_TRIGGER, not [{other}]"),
+                format!("op must be RE_TRIGGER, RESOLVE_RETRY or RESOLVE_GIVE_UP, not [{other}]"),
             )),
         }
     }
 }
 
 impl Service {
-    /// Starts a run for the datasets that a failed run left undone, with its occurrence, as the flow stands now.
+    /// Acts on a run. `dataset` narrows a resolution to one of its deliveries.
     pub async fn act_on_run(
         &self,
         caller: &Caller,
         id: &str,
-        RunAction::Retrigger: RunAction,
+        action: RunAction,
+        dataset: Option<&str>,
+        idempotency_key: Option<&str>,
+    ) -> Result<Changed, Fault> {
+        match action {
+            RunAction::Retrigger => self.retrigger(caller, id, idempotency_key).await,
+            RunAction::Resolve(resolution) => self.resolve(caller, id, dataset, resolution).await,
+        }
+    }
+
+    /// Takes deliveries of the run out of quarantine.
+    async fn resolve(
+        &self,
+        caller: &Caller,
+        id: &str,
+        dataset: Option<&str>,
+        resolution: Resolution,
+    ) -> Result<Changed, Fault> {
+        let run = self.run(caller, id).await?.view.run.id;
+        let dataset = dataset.map(|it| DatasetId(it.to_owned()));
+        let resolved = self
+            .recovery
+            .resolve(
+                &caller.tenant,
+                run,
+                dataset.as_ref(),
+                resolution,
+                &caller.actor(),
+            )
+            .await?;
+        if resolved == 0 {
+            return Err(Fault::new(
+                ErrorCode::RunActionNotAllowed,
+                format!("run [{id}] has nothing to resolve: no such delivery is quarantined"),
+            ));
+        }
+        self.nudge();
+        let after = self.run(caller, id).await?;
+        Ok(Changed {
+            id: id.to_owned(),
+            etag: after.etag,
+        })
+    }
+
+    /// Starts a run for the datasets that a failed run left undone, with its occurrence, as the flow stands now.
+    async fn retrigger(
+        &self,
+        caller: &Caller,
+        id: &str,
         idempotency_key: Option<&str>,
     ) -> Result<Changed, Fault> {
         let key = self.unique_key(idempotency_key)?;
@@ -105,7 +157,7 @@ impl Service {
     }
 }
 
-fn undone(past: &RunDetails) -> Result<Vec<offtake_model::DatasetId>, Fault> {
+fn undone(past: &RunDetails) -> Result<Vec<DatasetId>, Fault> {
     let run = &past.view.run;
     if past.status != "failed" {
         return Err(not_allowed(&run.id.to_string(), past.status));

@@ -37,7 +37,7 @@ pub(super) async fn load(
     row.into_record(run, attempts, winners).map(Some)
 }
 
-pub(super) async fn cursor(
+pub(crate) async fn cursor(
     db: &mut SqliteConnection,
     flow: FlowId,
     dataset: &DatasetId,

@@ -12,7 +12,7 @@ use crate::rows::{counter, from_json, to_json};
 /// Files written by one statement.
 const CHUNK: usize = 10_000;
 
-pub(super) async fn read(
+pub(crate) async fn read(
     db: &mut SqliteConnection,
     flow: FlowId,
     dataset: &DatasetId,
@@ -50,7 +50,7 @@ pub(super) async fn read(
 }
 
 /// Writes what the delivery of that id has sent; its cursor has just been moved.
-pub(super) async fn advance(
+pub(crate) async fn advance(
     db: &mut SqliteConnection,
     delivery: &str,
     step: &SeenMove,

@@ -7,6 +7,7 @@ use sqlx::SqliteConnection;
 
 use crate::failure::Attempting;
 use crate::queue::cancel;
+use crate::recovery;
 
 /// Deletes a flow, or hides it while deliveries of it are unfinished.
 pub(super) async fn delete_flow(
@@ -28,6 +29,7 @@ pub(super) async fn delete_flow(
     if hidden.rows_affected() == 0 {
         return Ok(false);
     }
+    recovery::forget(db, id.as_str(), now).await?;
     cancel::of_flow(db, tenant, id.as_str(), now).await?;
     remove_hidden_flow(db, id.as_str()).await?;
     Ok(true)

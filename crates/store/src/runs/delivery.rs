@@ -215,7 +215,10 @@ impl ViewRow {
             started_at: self.started_at.map(Millis),
             completed_at: self.completed_at.map(Millis),
             updated_at: Millis(self.updated_at),
-            manifest_key: self.manifest_key.filter(|_| delivered),
+            // One that was skipped has a key only when its rows had been delivered already.
+            manifest_key: self
+                .manifest_key
+                .filter(|_| delivered || state == DeliveryState::Skipped),
             files: files
                 .into_iter()
                 .map(delivered_file)

@@ -11,6 +11,7 @@ mod identity;
 mod journal;
 mod opening;
 mod quotas;
+mod recovery;
 mod resources;
 mod runs;
 mod secrets;
