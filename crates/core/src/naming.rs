@@ -5,6 +5,8 @@
 //!
 //! The one law: what [`check_key`] lets pass is legal at every destination.
 
+#[cfg(test)]
+mod properties;
 mod template;
 
 use offtake_model::{

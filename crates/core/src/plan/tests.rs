@@ -464,8 +464,14 @@ fn coverage<'a>(
     counts
 }
 
+/// More where the long tests are asked for.
+fn cases() -> u32 {
+    let asked = std::env::var("OFFTAKE_DEEP_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(200)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn under_file_rules_tasks_read_every_row_exactly_once(
