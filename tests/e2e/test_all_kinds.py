@@ -78,3 +78,27 @@ def test_datasets_that_share_a_folder_have_documented_manifests_of_their_own(
         assert {it["name"] for it in listed["exportResults"]} == {path.name for path in ours[dataset].files()}
         for it in listed["exportResults"]:
             assert (folder / it["name"]).stat().st_size == it["size"]
+
+
+def test_a_preview_shows_where_files_will_lie_and_what_may_surprise(service: Offtake, table: DeltaTable) -> None:
+    datasets = [service.add_dataset(name, "lake://default/events") for name in ("one", "EU/two")]
+    flow = service.make_flow(datasets)
+    run = service.run(service.start_run(flow))
+
+    shown = service.command("--json", "flows", "preview", flow, "--at", str(run["occurrence"] // 1000))
+    shown = json.loads(shown.stdout)
+
+    service.wait_for_run(run["id"])
+    found_of = {it.body["dataset"]: it for it in manifests(service.zone)}
+    assert [it["dataSetId"] for it in shown["datasets"]] == datasets
+    for dataset in shown["datasets"]:
+        found = found_of[dataset["dataSetId"]]
+        assert {key.rsplit("/", 1)[0] for key in (file["key"] for file in found.body["files"])} == {dataset["folder"]}
+        assert str(found.path.parent).endswith(dataset["manifests"])
+    asked = {"dataSetIds": datasets, "foldernameTemplate": "_x/%DATETIME(yyyy)%", "occurrence": 1_675_901_210}
+    answer = service.call("POST", "/offtake/v1/folder-previews", asked)
+    assert answer.status == 200, answer.text
+    assert {it["folder"] for it in answer.body["datasets"]} == {"_x/2023"}
+    assert sum("same at the next" in it or "`_x`" in it or "share" in it for it in answer.body["warnings"]) == 3
+    for wrong in ({}, {"dataSetIds": []}, {"dataSetIds": ["no"]}, asked | {"foldernameTemplate": "%WHAT%"}, {"what": 1}):
+        assert service.call("POST", "/offtake/v1/folder-previews", wrong).status == 400, wrong

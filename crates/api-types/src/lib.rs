@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod entity;
 pub mod flow;
 pub mod list;
+pub mod preview;
 pub mod problem;
 pub mod recovery;
 pub mod run;

@@ -12,6 +12,7 @@ pub(crate) mod batch;
 pub(crate) mod connection;
 pub(crate) mod dataset;
 pub(crate) mod flow;
+pub(crate) mod preview;
 pub(crate) mod recovery;
 pub(crate) mod run;
 

@@ -5,6 +5,7 @@
 //!
 //! The one law: the tasks of a plan hold every row of its slices exactly once.
 
+mod layout;
 mod replay;
 mod tasks;
 mod unseen;
@@ -18,9 +19,9 @@ use offtake_model::{
     Position, Run, Schema, SeenFolder,
 };
 
-use crate::naming::{self, FolderTemplate, TemplateValues};
-use crate::{canonical, specs};
+use crate::{canonical, naming};
 
+pub use layout::{Preview, PreviewedDataset, PreviewedPlace, preview};
 pub use replay::plan_replay;
 pub use tasks::{PACK_ABOVE, TASKS_MAX};
 pub use unseen::{Look, unseen};
@@ -310,32 +311,13 @@ fn spoken(position: &Position) -> String {
     }
 }
 
-/// The dataset's folder, and whether no other dataset of the run has it.
 fn folder(subject: &Subject<'_>, path: &str) -> Result<(String, bool), Fault> {
-    let run = subject.run;
-    let spec = &run.spec;
-    let Some(template) = &spec.folder_template else {
-        let folder = naming::dataset_folder(path, subject.dataset, run.occurrence);
-        return Ok((folder, true));
+    let named = layout::Named {
+        dataset: subject.dataset,
+        name: subject.dataset_name,
+        organisation: subject.organisation_name,
     };
-    let template = FolderTemplate::parse(template)?;
-    let folder = template.expand(
-        path,
-        &TemplateValues {
-            dataset_id: subject.dataset.as_str(),
-            dataset_name: subject.dataset_name,
-            destination: specs::destination(spec.sink.kind).name(),
-            flow_id: &run.flow.to_string(),
-            flow_name: &spec.flow_name,
-            sandbox: spec.tenant.sandbox.as_str(),
-            organisation: subject.organisation_name,
-            occurrence: run.occurrence,
-        },
-    )?;
-    Ok((
-        folder,
-        template.separates_datasets() || spec.datasets.len() < 2,
-    ))
+    layout::folder(&subject.run.spec, path, &named, subject.run.occurrence)
 }
 
 fn file_manifest_key(

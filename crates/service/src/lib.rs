@@ -20,6 +20,7 @@ mod inherit;
 mod listing;
 mod once;
 mod patch;
+mod previews;
 mod quotas;
 mod recovery;
 mod runs;
@@ -39,6 +40,8 @@ pub use offtake_ports::{Part, RangeReader, Upload};
 pub use batches::{BatchAction, BatchListQuery, UploadTarget};
 pub use connections::{ConnectionView, secrets_place};
 pub use credentials::StoredCredentials;
+// What the rules show of an export's folders is shown as it is.
+pub use offtake_core::plan::{Preview, PreviewedDataset};
 
 pub use datasets::{
     ConfigsQuery, DatasetEdit, DatasetPage, DatasetQuery, DatasetView, LastBatches,

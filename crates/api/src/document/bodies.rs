@@ -1,6 +1,8 @@
 //! Bodies of requests: what they hold, and one of each that works.
 //!
 //! The rules are `core`'s; here stands what can be said of them in a schema.
+//!
+//! budget: one body after the other reads as a list.
 
 use serde_json::{Value, json};
 
@@ -48,6 +50,23 @@ pub(crate) const NEW_CONNECTION: Body = Body::json_of("ConnectionRequest", || {
         },
         "additionalProperties": false,
         "examples": [{"name": "Landing zone", "connectionSpec": {"id": LANDING_ZONE, "version": "1.0"}}]
+    })
+});
+
+pub(crate) const FOLDER_PREVIEW: Body = Body::json_of("FolderPreviewRequest", || {
+    json!({
+        "type": "object",
+        "description": "A flow, with what is to be tried in its place; or datasets without one.",
+        "properties": {
+            "flowId": {"type": ["string", "null"]},
+            "foldernameTemplate": {"type": ["string", "null"], "description": "Empty for the default layout."},
+            "path": {"type": ["string", "null"], "description": "Folder at the destination."},
+            "dataSetIds": {"type": ["array", "null"], "minItems": 1, "maxItems": 100, "items": text()},
+            "connectionSpecId": {"type": ["string", "null"], "description": "Of the destination, without a flow."},
+            "occurrence": {"type": ["integer", "null"], "description": "Epoch seconds; now when absent."}
+        },
+        "additionalProperties": false,
+        "examples": [{"dataSetIds": ["5ef3e3259ad2a1191ab7dd7d"], "foldernameTemplate": "%DATASET_ID%/%EXPORT_TIME%"}]
     })
 });
 

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode};
+use offtake_api_types::preview::FolderPreview;
 use offtake_api_types::{Created, Flow};
 use offtake_model::ErrorCode;
 use offtake_service::{FlowAction, FlowStart, Listing, Service};
@@ -66,6 +69,15 @@ pub(super) fn routes() -> Routes {
                 .fails(&[ErrorCode::ActionFlowUnknown, ErrorCode::ActionNotAllowed])
                 .fails(&[ErrorCode::VersionConflict])
                 .fails(&OF_BODY),
+        )
+        .post("/offtake/v1/folder-previews", needs::VIEW, preview)
+        .says(
+            says("previewFolders", "Shows where the files of an occurrence go")
+                .note("For a flow, or for what might be one: name a flow, or datasets.")
+                .takes(bodies::FOLDER_PREVIEW)
+                .gives::<FolderPreview>(200, "Folders, and what may not be expected.")
+                .fails(&[ErrorCode::ResourceNotFound, ErrorCode::DatasetUnknown])
+                .fails(&[ErrorCode::SpecNotValid, ErrorCode::ConnectionNotUsable]),
         )
 }
 
@@ -162,6 +174,16 @@ async fn act(
         .act_on_flow(&caller, &id, action, if_match(&headers))
         .await?;
     Ok(reply::changed(changed))
+}
+
+/// Where a flow, or what might be one, puts its files. An extension.
+async fn preview(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    JsonBody(body): JsonBody,
+) -> Reply {
+    let shown = service.preview_folders(&caller, &body).await?;
+    Ok(Json(wire::preview::preview(shown)).into_response())
 }
 
 /// `mode=draft` makes a draft; whatever else `mode` says is ignored.

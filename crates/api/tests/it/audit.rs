@@ -15,7 +15,8 @@ const SANDBOXES: &str = "/data/foundation/sandbox-management/sandboxes";
 const DATA_SETS: &str = "/data/foundation/catalog/dataSets";
 
 /// Methods that change something by their nature, but not here: searches, and writes that are always refused.
-const CHANGE_NOTHING: [&str; 7] = [
+const CHANGE_NOTHING: [&str; 8] = [
+    "POST /offtake/v1/folder-previews",
     "POST /connections/search",
     "POST /flows/search",
     "PUT /runs/{id}",

@@ -15,6 +15,7 @@ use crate::wire::Place;
 
 const FLOWS: &str = "/data/foundation/flowservice/flows";
 const RUNS: &str = "/data/foundation/flowservice/runs";
+const PREVIEWS: &str = "/offtake/v1/folder-previews";
 
 /// Pause between two looks at a run.
 const POLL: Duration = Duration::from_millis(250);
@@ -36,6 +37,23 @@ pub(crate) enum Command {
         /// Return as soon as the run is accepted.
         #[arg(long)]
         detach: bool,
+    },
+    /// Show where the files of an occurrence go, and what may not be expected.
+    Preview {
+        /// Id or name of a flow; without one, name datasets.
+        flow: Option<String>,
+        /// Folder template instead of the flow's; empty for the default layout.
+        #[arg(long)]
+        template: Option<String>,
+        /// Folder at the destination instead of the target connection's.
+        #[arg(long)]
+        path: Option<String>,
+        /// Id of a dataset, instead of the flow's; may be repeated.
+        #[arg(long = "dataset", value_name = "ID")]
+        datasets: Vec<String>,
+        /// The occurrence, in seconds since 1970; now when not given.
+        #[arg(long, value_name = "SECONDS")]
+        at: Option<i64>,
     },
     /// Run a failed run again, for the datasets it left undone, and wait for the end.
     Retry {
@@ -68,12 +86,54 @@ pub(crate) async fn run(place: &Place, command: Command, output: Output) -> Resu
             let id = start(&client, &flow, &params).await?;
             follow(&client, &id, detach, output).await
         }
+        Command::Preview {
+            flow,
+            template,
+            path,
+            datasets,
+            at,
+        } => {
+            let flow = match flow {
+                Some(flow) => Some(find(&client, &flow).await?),
+                None => None,
+            };
+            let body = json!({
+                "flowId": flow,
+                "foldernameTemplate": template,
+                "path": path,
+                "dataSetIds": (!datasets.is_empty()).then_some(datasets),
+                "occurrence": at,
+            });
+            let shown = client.call(Method::POST, PREVIEWS, Some(&body)).await?;
+            output.answer(&shown, || previewed(&shown));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Retry { run, detach } => {
             let path = format!("{RUNS}/{run}/action?op=RE_TRIGGER");
             let answer = client.call(Method::POST, &path, None).await?;
             follow(&client, &id_of(&answer)?, detach, output).await
         }
     }
+}
+
+/// A line for each dataset, then the warnings.
+fn previewed(shown: &Value) -> String {
+    let text = |value: &Value, pointer: &str| {
+        let text = value.pointer(pointer).and_then(Value::as_str);
+        text.map(str::to_owned)
+    };
+    let list = |key: &str| shown.get(key).and_then(Value::as_array).cloned();
+    let mut lines = Vec::new();
+    for dataset in list("datasets").unwrap_or_default() {
+        let place = text(&dataset, "/exampleFile")
+            .or_else(|| text(&dataset, "/refusal/message").map(|it| format!("refused: {it}")));
+        let id = text(&dataset, "/dataSetId").unwrap_or_default();
+        lines.push(format!("{id}  {}", place.unwrap_or_default()));
+    }
+    let warnings = list("warnings").unwrap_or_default();
+    let warnings = warnings.iter().filter_map(Value::as_str);
+    lines.extend(warnings.map(|it| format!("warning: {it}")));
+    lines.join("\n")
 }
 
 /// Waits for the run's end, unless it is to go on by itself.
