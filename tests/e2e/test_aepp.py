@@ -17,6 +17,7 @@ from aepp.catalog import Catalog
 from aepp.exportDatasetToDataLandingZone import ExportDatasetToDataLandingZone
 from aepp.flowservice import FlowManager, FlowService
 from aepp.sandboxes import Sandboxes
+from azure.storage.blob import ContainerClient
 
 from azure_stores import BLOB, Container, trusting
 from bucket import ALLOWED, Bucket
@@ -588,6 +589,28 @@ def test_an_export_once_runs_once(service: Offtake, client: FlowService, dataset
     check_exactly_once(manifests(service.zone), range(1000))
     assert ids(client.getRuns(prop=f"flowId=={flow}")) == {run}
     assert client.getFlow(flow)["state"] == "enabled"
+
+
+# The landing zone.
+
+
+def test_the_clients_landing_zone_functions_work(service: Offtake, client: FlowService, dataset: str) -> None:
+    flow = make_flow(client, dataset, schedule_start_time=int(time.time()) - 60)
+    service.wait_for_run(service.first_run(flow))
+    for kind in ("user_drop_zone", "dlz_destination"):
+        assert client.getLandingZoneContainer(kind) == {"containerName": "dlz-destination", "containerTTL": "0"}
+        assert client.getLandingZoneStorageName(kind) == "dlz-destination"
+        assert client.getLandingZoneStorageTTL(kind) == 0
+        assert client.getLandingZoneNamespace(kind) == client.getLandingZoneCredential(kind)["storageAccountName"]
+        uri = client.getLandingZoneSASUri(kind)
+        assert uri.endswith(f"?{client.getLandingZoneSASToken(kind)}")
+        with ContainerClient.from_container_url(uri) as container:
+            names = list(container.list_blob_names())
+        assert sum(name.endswith(".manifest") for name in names) == 1
+    (top,) = client.exploreLandingZone()
+    assert (top["type"], top["name"], top["path"]) == ("folder", "exports", "/exports/")
+    below = client.exploreLandingZone(objectType="folder", object="/exports/")
+    assert "_offtake" in {entry["name"] for entry in below}
 
 
 # What the client builds of several calls.

@@ -12,6 +12,7 @@ pub mod batch;
 pub mod catalog;
 pub mod entity;
 pub mod flow;
+pub mod landing_zone;
 pub mod list;
 pub mod preview;
 pub mod problem;
@@ -30,7 +31,7 @@ pub use problem::{GatewayProblem, Problem, TenantInfo};
 pub use run::{Activity, Info, Run, RunMetrics};
 pub use schemas::SCHEMAS;
 pub use token::{TokenRefused, TokenResponse};
-pub use trial::{ConnectionTest, TestFailure};
+pub use trial::{ConnectionTest, ExploredObject, TestFailure};
 
 /// A JSON object.
 pub type Object = serde_json::Map<String, serde_json::Value>;

@@ -1,4 +1,4 @@
-//! What the test of a connection answers (contract, 4.7).
+//! What the test of a connection and a look into its destination answer (contract, 4.7).
 
 use serde::{Deserialize, Serialize};
 
@@ -26,4 +26,21 @@ pub struct TestFailure {
     pub advice: String,
     /// The error's page.
     pub page: String,
+}
+
+/// A folder or file at a destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExploredObject {
+    /// `folder` or `file`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its path from the top; a folder's ends with a slash.
+    pub path: String,
+    /// Whether its rows can be looked at: they can't.
+    pub can_preview: bool,
+    /// Whether its schema can be asked for: it can't.
+    pub can_fetch_schema: bool,
 }

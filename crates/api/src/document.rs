@@ -122,7 +122,7 @@ fn described(operation: &Operation, all: &[Operation], schemas: &Schemas) -> Val
     let mut parameters = path_parameters(&operation.path);
     let mut codes = OF_EVERYBODY.to_vec();
     match operation.needs {
-        Needs::Nothing => entry["security"] = json!([]),
+        Needs::Nothing | Needs::Signature => entry["security"] = json!([]),
         Needs::AnyOf(permissions) => {
             let names: Vec<&str> = permissions.iter().map(|it| it.name()).collect();
             entry["x-permissions"] = json!(names);
@@ -156,6 +156,7 @@ fn described(operation: &Operation, all: &[Operation], schemas: &Schemas) -> Val
 fn text(operation: &Operation, says: &Says) -> String {
     let needs = match operation.needs {
         Needs::Nothing => "Needs no token.".to_owned(),
+        Needs::Signature => "Needs no token, but a signature in the query.".to_owned(),
         Needs::AnyOf(permissions) => {
             let names: Vec<String> = permissions
                 .iter()

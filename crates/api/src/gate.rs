@@ -21,7 +21,7 @@ use offtake_service::{Caller, Presented, Service};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::problem::{Refusal, render};
+use crate::problem::{AsBlobService, Refusal, render, render_to_blob_client};
 use crate::rate::Buckets;
 
 /// Longest path and query, in bytes.
@@ -293,7 +293,10 @@ fn finish(gate: &Gate, mut response: Response) -> Response {
         let tenant = response.extensions_mut().remove::<TenantInfo>();
         let route = response.extensions_mut().remove::<MatchedPath>();
         let wait = response.extensions_mut().remove::<Wait>();
-        response = render(&fault, tenant.as_ref(), gate.service.now(), allow);
+        response = match response.extensions_mut().remove::<AsBlobService>() {
+            Some(AsBlobService) => render_to_blob_client(&fault),
+            None => render(&fault, tenant.as_ref(), gate.service.now(), allow),
+        };
         if let Some(Wait(wait)) = wait {
             let value = HeaderValue::from(secs(wait));
             response.headers_mut().insert(RETRY_AFTER, value);

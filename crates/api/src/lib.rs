@@ -3,13 +3,15 @@
 //! No rule lives here. A handler extracts, calls the service and wraps the answer; who asks is settled before
 //! any handler runs, and every failure is rendered in one place.
 //!
-//! The one law: a route without a recognised caller answers nothing but tokens and health.
+//! The one law: a route without a recognised caller answers nothing but tokens, health, and the landing zone's files to
+//! whoever shows a signature for them.
 
 mod body;
 mod document;
 mod gate;
 mod problem;
 mod query;
+mod ranges;
 mod rate;
 mod reply;
 mod router;
@@ -36,6 +38,9 @@ pub const EXPORT: &str = "/data/foundation/export";
 
 /// Prefix of the batch ingestion paths.
 pub const IMPORT: &str = "/data/foundation/import";
+
+/// Path of the data landing zone.
+pub const LANDING_ZONE: &str = "/data/foundation/connectors/landingzone";
 
 /// Prefix of the catalogue paths.
 pub const CATALOG: &str = "/data/foundation/catalog";

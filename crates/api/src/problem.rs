@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::document::schemas::Schemas;
+use crate::wire::blob;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -27,6 +28,19 @@ pub(crate) struct Refusal(pub(crate) Fault);
 impl Refusal {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Fault::new(code, message))
+    }
+}
+
+/// Marks the refusal of a request in the blob service's protocol, whose clients read XML.
+#[derive(Clone, Copy)]
+pub(crate) struct AsBlobService;
+
+impl Refusal {
+    /// The refusal as the blob service's clients read it.
+    pub(crate) fn into_blob_response(self) -> Response {
+        let mut response = self.into_response();
+        response.extensions_mut().insert(AsBlobService);
+        response
     }
 }
 
@@ -78,6 +92,19 @@ pub(crate) fn described(code: ErrorCode, schemas: &Schemas) -> (&'static str, Va
         Shape::Problem => ("application/problem+json", schemas.of::<Problem>()),
     };
     (kind, schema)
+}
+
+/// The fault's answer to a client of the blob service: the code in a header and, with the words, in XML.
+pub(crate) fn render_to_blob_client(fault: &Fault) -> Response {
+    log(fault);
+    let code = blob::error_code(fault.code);
+    let body = blob::error(code, fault);
+    let mut response = (status(fault.code), body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, blob::XML);
+    headers.insert(blob::ERROR_CODE, HeaderValue::from_static(code));
+    headers.insert(blob::VERSION_HEADER, blob::VERSION);
+    response
 }
 
 enum Shape {

@@ -9,12 +9,14 @@ use crate::table::Routes;
 
 mod access;
 mod audit;
+mod blobs;
 mod catalog;
 mod connections;
 mod export;
 mod flows;
 mod health;
 mod import;
+mod landing_zone;
 mod recovery;
 mod reference;
 mod runs;
@@ -35,17 +37,19 @@ pub(crate) fn of_callers() -> Routes {
         .merge(catalog::routes())
         .merge(import::routes())
         .merge(export::routes())
+        .merge(landing_zone::routes())
         .merge(access::routes())
         .merge(audit::routes())
         .merge(recovery::routes())
 }
 
-/// Operations for everybody.
+/// Operations for everybody, or for whoever shows a signature.
 pub(crate) fn of_anybody() -> Routes {
     Routes::default()
         .merge(token::routes())
         .merge(health::routes())
         .merge(reference::routes())
+        .merge(blobs::routes())
 }
 
 /// What the operations of a kind need (contract, 11).

@@ -20,6 +20,8 @@ use crate::gate;
 pub enum Needs {
     /// Nothing, not even to be recognised.
     Nothing,
+    /// A signature of the landing zone in the address.
+    Signature,
     /// One of these permissions.
     AnyOf(&'static [Permission]),
 }
@@ -83,7 +85,7 @@ impl Routes {
     {
         let route = on(filter, handler);
         let route = match needs {
-            Needs::Nothing => route,
+            Needs::Nothing | Needs::Signature => route,
             Needs::AnyOf(permissions) => {
                 route.route_layer(from_fn_with_state(permissions, gate::permit))
             }

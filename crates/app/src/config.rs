@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::roots::LakeRootConfig;
 use crate::secret::SecretRef;
+use crate::zone::LandingZoneConfig;
 
 /// Prefix of environment variables that override the file.
 const ENV_PREFIX: &str = "OFFTAKE__";
@@ -31,7 +32,7 @@ pub(crate) struct Config {
     pub(crate) aws: AwsConfig,
     /// Where datasets may lie.
     pub(crate) lake: LakeConfig,
-    /// The embedded data landing zone.
+    /// The data landing zone.
     pub(crate) landing_zone: LandingZoneConfig,
     /// Delivery to SFTP servers.
     pub(crate) sftp: SftpConfig,
@@ -53,6 +54,8 @@ pub(crate) struct ServerConfig {
     pub(crate) listen: SocketAddr,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<String>,
+    /// The service's address as others reach it, where that is not the one that requests name.
+    pub(crate) public_url: Option<String>,
 }
 
 impl Default for ServerConfig {
@@ -60,6 +63,7 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
             trusted_proxies: Vec::new(),
+            public_url: None,
         }
     }
 }
@@ -170,14 +174,6 @@ impl AwsConfig {
 pub(crate) struct LakeConfig {
     /// Roots by name. `default` is `<data dir>/lake` unless it is given here.
     pub(crate) roots: BTreeMap<String, LakeRootConfig>,
-}
-
-/// `[landing_zone]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct LandingZoneConfig {
-    /// The folder that holds one folder per organisation and sandbox; `<data dir>/landing-zone` when absent.
-    pub(crate) path: Option<PathBuf>,
 }
 
 /// `[sftp]`

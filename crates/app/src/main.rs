@@ -16,6 +16,7 @@ mod secret;
 mod sinks;
 mod system;
 mod wire;
+mod zone;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use offtake_model::{DestinationKind, ErrorCode, Fault, SinkRef};
-use offtake_ports::{Sinks, StagedSink};
+use offtake_ports::{Explorer, FolderEntry, Sinks, StagedSink};
 
 /// Opens the sink of any available destination.
 pub(crate) struct SinkRouter {
     table: Vec<(DestinationKind, Arc<dyn Sinks>)>,
+    explorers: Vec<(DestinationKind, Arc<dyn Explorer>)>,
 }
 
 impl fmt::Debug for SinkRouter {
@@ -23,7 +24,19 @@ impl fmt::Debug for SinkRouter {
 impl SinkRouter {
     /// Delivers to the destinations of the table.
     pub(crate) const fn new(table: Vec<(DestinationKind, Arc<dyn Sinks>)>) -> Self {
-        Self { table }
+        Self {
+            table,
+            explorers: Vec::new(),
+        }
+    }
+
+    /// The same, and looks into the destinations of this table.
+    pub(crate) fn with_explorers(
+        mut self,
+        explorers: Vec<(DestinationKind, Arc<dyn Explorer>)>,
+    ) -> Self {
+        self.explorers = explorers;
+        self
     }
 
     /// The destinations that can be delivered to.
@@ -46,5 +59,27 @@ impl Sinks for SinkRouter {
             ));
         };
         sinks.open(sink).await
+    }
+}
+
+#[async_trait]
+impl Explorer for SinkRouter {
+    async fn list(
+        &self,
+        sink: &SinkRef,
+        folder: &str,
+        limit: usize,
+    ) -> Result<Vec<FolderEntry>, Fault> {
+        let found = self.explorers.iter().find(|(kind, _)| *kind == sink.kind);
+        let Some((_, explorer)) = found else {
+            return Err(Fault::new(
+                ErrorCode::ExploreNotAvailable,
+                format!(
+                    "look into the destination of connection {}: its platform is not one of those that show their names",
+                    sink.connection
+                ),
+            ));
+        };
+        explorer.list(sink, folder, limit).await
     }
 }

@@ -9,15 +9,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use offtake_api::Router;
 use offtake_core::delivery::Policy;
-use offtake_delivery::DeliveryService;
-use offtake_destination::{FolderSinks, S3Sinks};
+use offtake_delivery::{DeliveryService, Retention};
+use offtake_destination::S3Sinks;
 use offtake_destination_azure::AzureSinks;
 use offtake_destination_sftp::SftpSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, Lakes, LocalIntake, UploadFolder};
 use offtake_model::{DestinationKind, ErrorCode, Fault, SandboxName, Tenant};
 use offtake_ports::{
-    Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, Secrets, Sinks,
+    Clock, Credentials, DeliveryQueue, Engine, Explorer, IdentityStore, Ids, Secrets, Sinks,
 };
 use offtake_service::{Service, StoredCredentials};
 use offtake_storage::{Network, Retries, Roles};
@@ -29,6 +29,7 @@ use crate::housekeeper::Housekeeper;
 use crate::promoter::{Promoter, Promotions};
 use crate::sinks::SinkRouter;
 use crate::system::{SystemClock, SystemIds};
+use crate::zone::Zone;
 
 /// Name of the lake root that always exists.
 const DEFAULT_ROOT: &str = "default";
@@ -71,8 +72,10 @@ pub(crate) struct Wired {
     pub(crate) promoter: Promoter,
     /// The loop that cuts back what grows.
     pub(crate) housekeeper: Housekeeper,
-    /// The landing zone's folder of the first organisation's default sandbox.
-    pub(crate) landing_zone: PathBuf,
+    /// The loop that takes files out of landing zones, when they don't stay for ever.
+    pub(crate) retention: Option<Retention>,
+    /// The landing zone's folder of the first organisation's default sandbox, when it lies on this machine.
+    pub(crate) landing_zone: Option<PathBuf>,
     /// The client made just now, when this was the first start.
     pub(crate) first_client: Option<FirstClient>,
     /// The metadata, to be closed last.
@@ -89,15 +92,22 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         .map_err(told)?;
     let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
     let token_key = keys.derive("access tokens");
-    let secrets: Arc<dyn Secrets> = Arc::new(keys);
     let network = Network::new(config.network.settings()?).map_err(told)?;
     let lake = lake(place, config, &network)?;
-    let zone = zone(place, config)?;
+    let zone_with = |retries| {
+        let clock = Arc::clone(&clock);
+        Zone::open(place, config, &network, retries, clock)
+    };
+    let zone = zone_with(Retries::default())?;
+    let landing_zone = zone_with(impatience())?.for_receivers(config, &store, &keys);
+    let retention = zone.retention(&config.landing_zone, &store, Arc::clone(&clock));
+    let secrets: Arc<dyn Secrets> = Arc::new(keys);
     let stored = StoredCredentials::new(Arc::new(store.clone()), Arc::clone(&secrets));
     let stored: Arc<dyn Credentials> = Arc::new(stored);
     let sinks_with = |retries| {
         let stored = Arc::clone(&stored);
-        sinks(place, config, &network, zone.clone(), stored, retries).map(Arc::new)
+        let zone = zone_with(retries)?;
+        sinks(place, config, &network, &zone, stored, retries).map(Arc::new)
     };
     let sinks = sinks_with(Retries::default())?;
 
@@ -116,6 +126,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let uploads = UploadFolder::new(std::path::absolute(place.data_dir.join("uploads"))?);
     let promotions = Promotions::default();
     let (nudged, woken) = (deliveries.clone(), promotions.clone());
+    let trials = sinks_with(impatience())?;
     let service = Service::new(offtake_service::Deps {
         resources: Arc::new(store.clone()),
         identity: Arc::new(store.clone()),
@@ -135,21 +146,24 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         archive: Arc::<SinkRouter>::clone(&sinks),
         roots: Arc::new(lake),
         destinations: sinks.kinds(),
-        sinks: sinks_with(impatience())?,
+        explorer: Arc::<SinkRouter>::clone(&trials),
+        sinks: trials,
+        landing_zone,
         clock: Arc::clone(&clock),
         ids,
         nudge: Arc::new(move || nudged.nudge()),
         nudge_promoter: Arc::new(move || woken.nudge()),
     });
     let first_client = first_client(&service).await?;
-    let landing_zone = zone.folder(&first_tenant(&store).await?);
+    let first_zone = zone.folder(&first_tenant(&store).await?);
     let service = Arc::new(service);
     Ok(Wired {
         router: router(&service, config)?,
         deliveries,
         promoter: Promoter::new(service, promotions),
         housekeeper: Housekeeper::new(Arc::new(store.clone()), clock, &config.retention),
-        landing_zone,
+        retention,
+        landing_zone: first_zone,
         first_client,
         store,
     })
@@ -185,9 +199,11 @@ pub(crate) fn worker_runner(place: &Place, config: &Config) -> Result<Arc<TaskRu
     let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
     let stored = StoredCredentials::new(Arc::new(store), Arc::new(keys));
     let network = Network::new(config.network.settings()?).map_err(told)?;
-    let zone = zone(place, config)?;
+    let retries = Retries::default();
+    let clock = Arc::new(SystemClock);
+    let zone = Zone::open(place, config, &network, retries, clock)?;
     let stored = Arc::new(stored);
-    let sinks = sinks(place, config, &network, zone, stored, Retries::default())?;
+    let sinks = sinks(place, config, &network, &zone, stored, retries)?;
     let lake = lake(place, config, &network)?;
     Ok(task_runner(&lake, Arc::new(sinks)))
 }
@@ -251,7 +267,7 @@ fn sinks(
     place: &Place,
     config: &Config,
     network: &Network,
-    zone: FolderSinks,
+    zone: &Zone,
     credentials: Arc<dyn Credentials>,
     retries: Retries,
 ) -> Result<SinkRouter> {
@@ -262,18 +278,29 @@ fn sinks(
     let sftp = config.sftp.settings(&place.data_dir);
     let accounts = SftpSinks::new(network.clone(), credentials, sftp);
     Ok(SinkRouter::new(vec![
-        (DestinationKind::LandingZone, Arc::new(zone)),
+        (DestinationKind::LandingZone, zone.sinks()),
         (
             DestinationKind::S3,
             Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
         ),
-        (DestinationKind::Gcs, buckets),
+        (
+            DestinationKind::Gcs,
+            Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
+        ),
         (
             DestinationKind::AzureBlob,
             Arc::<AzureSinks>::clone(&azure) as Arc<dyn Sinks>,
         ),
         (DestinationKind::AdlsGen2, azure),
         (DestinationKind::Sftp, Arc::new(accounts)),
+    ])
+    .with_explorers(vec![
+        (DestinationKind::LandingZone, zone.explorer()),
+        (
+            DestinationKind::S3,
+            Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Explorer>,
+        ),
+        (DestinationKind::Gcs, buckets),
     ]))
 }
 
@@ -284,14 +311,6 @@ fn impatience() -> Retries {
         total_max: Duration::from_secs(5),
         ..Retries::default()
     }
-}
-
-fn zone(place: &Place, config: &Config) -> Result<FolderSinks> {
-    let path = match &config.landing_zone.path {
-        Some(path) => path.clone(),
-        None => place.data_dir.join("landing-zone"),
-    };
-    FolderSinks::new(std::path::absolute(path)?).map_err(told)
 }
 
 fn settings(config: &Config) -> offtake_delivery::Settings {

@@ -14,6 +14,10 @@ const DAYS_PER_ERA: i64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01. Years begin in March here, so that the leap day is a year's last.
 const EPOCH_SHIFT: i64 = 719_468;
 
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
 /// A date and a time of day in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Civil {
@@ -84,10 +88,50 @@ pub fn rfc3339(instant: Millis) -> String {
     )
 }
 
+/// The instant that [`rfc3339`] writes in just these words, without milliseconds.
+pub fn second(text: &str) -> Option<Millis> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
+    let instant = Civil {
+        year: i64::from(number(0, 4)?),
+        month: number(5, 7)?,
+        day: number(8, 10)?,
+        hour: number(11, 13)?,
+        minute: number(14, 16)?,
+        second: number(17, 19)?,
+        milli: 0,
+    }
+    .millis();
+    (rfc3339(instant) == text).then_some(instant)
+}
+
 /// The day of an instant as `YYYY-MM-DD`.
 pub fn date(instant: Millis) -> String {
     let it = Civil::at(instant);
     format!("{:04}-{:02}-{:02}", it.year, it.month, it.day)
+}
+
+/// The second of an instant as HTTP headers have it: `Mon, 23 Nov 2026 01:00:00 GMT`.
+pub fn http_date(instant: Millis) -> String {
+    let it = Civil::at(instant);
+    let day = instant.0.div_euclid(MILLIS_PER_DAY).rem_euclid(7);
+    let named = |names: &[&'static str], place: i64| {
+        usize::try_from(place)
+            .ok()
+            .and_then(|place| names.get(place))
+            .copied()
+            .unwrap_or_default()
+    };
+    format!(
+        "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+        // The first day of 1970 was a Thursday.
+        named(&["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"], day),
+        it.day,
+        named(&MONTHS, i64::from(it.month) - 1),
+        it.year,
+        it.hour,
+        it.minute,
+        it.second
+    )
 }
 
 /// Year, month and day of a day counted from 1970-01-01.
@@ -129,7 +173,7 @@ mod tests {
     use offtake_model::Millis;
     use proptest::prelude::*;
 
-    use super::{Civil, date, export_time, rfc3339};
+    use super::{Civil, date, export_time, http_date, rfc3339, second};
 
     const YEAR_1: i64 = -62_135_596_800_000;
     const YEAR_10000: i64 = 253_402_300_800_000;
@@ -210,5 +254,37 @@ mod tests {
         assert_eq!(export_time(Millis(1_675_901_210_000)), "202302090006");
         assert_eq!(date(Millis(1_675_901_210_000)), "2023-02-09");
         assert_eq!(export_time(Millis(YEAR_1)), "000101010000");
+    }
+    #[test]
+    fn only_what_is_written_just_so_is_read_back() {
+        let text = "2026-09-21T14:13:20Z";
+        assert_eq!(second(text), Some(Millis(1_790_000_000_000)));
+        for other in [
+            "",
+            "2026-09-21T14:13:20",
+            "2026-09-21T14:13:20.000Z",
+            "2026-09-21 14:13:20Z",
+            "2026-09-31T14:13:20Z",
+            "2026-09-21T14:13:60Z",
+            "2026-13-21T14:13:20Z",
+            "2026-00-21T14:13:20Z",
+            "+026-09-21T14:13:20Z",
+            "2026-09-21T14:13:20+00:00",
+            "é026-09-21T14:13:20Z",
+        ] {
+            assert_eq!(second(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_date_in_a_header_has_its_day_of_the_week() {
+        for (text, millis) in [
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 999),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", -1),
+            ("Thu, 09 Feb 2023 00:06:50 GMT", 1_675_901_210_000),
+            ("Tue, 29 Feb 2000 00:00:00 GMT", 951_782_400_000),
+        ] {
+            assert_eq!(http_date(Millis(millis)), text);
+        }
     }
 }

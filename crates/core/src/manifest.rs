@@ -146,6 +146,32 @@ pub fn file_manifest(plan: &ExportPlan, manifest: &Manifest) -> Result<Vec<u8>, 
     }))
 }
 
+/// Ending of a manifest's key.
+const ENDING: &str = ".manifest";
+
+/// Ending of the key of the word that stands in a manifest's place.
+const EXPIRED_ENDING: &str = ".expired";
+
+/// Where the word stands that the delivery of that manifest was taken away because its time was over.
+pub fn expired_key(manifest_key: &str) -> String {
+    let stem = manifest_key.strip_suffix(ENDING).unwrap_or(manifest_key);
+    format!("{stem}{EXPIRED_ENDING}")
+}
+
+/// The bytes of that word: which delivery it was. They follow from the plan alone, so that an interrupted sweep
+/// writes the same ones again.
+pub fn expired(plan: &ExportPlan) -> Result<Vec<u8>, Fault> {
+    canonical::to_bytes(&json!({
+        "dataset": plan.dataset,
+        "delivery": plan.delivery,
+        "flow": plan.spec.flow,
+        "formatVersion": FORMAT_VERSION,
+        "kind": plan.kind,
+        "run": plan.run,
+        "seq": plan.seq,
+    }))
+}
+
 fn file(
     plan: &ExportPlan,
     task: &FileTask,

@@ -138,6 +138,7 @@ mod tests {
             started_at: Some(Millis(5)),
             completed_at: state.terminal().then_some(Millis(9)),
             updated_at: Millis(8),
+            expired_at: None,
             manifest_key: None,
             files: Vec::new(),
         }

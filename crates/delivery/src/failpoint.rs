@@ -24,6 +24,7 @@
 //! | 15 committed, reply lost | `commit-tx-sent` |
 //! | 17 aborting | `after-abort-start`, `during-abort`, `during-final-delete` |
 //! | – waiting or leaving | `during-lease-release` |
+//! | – retention | `after-manifest-withdrawn`, which no delivery passes |
 //!
 //! Places inside a task (`last-part`, `before-seal-proof`) belong to the engine and its worker; row 16 has no
 //! place as long as nothing is sent after a commit.
@@ -56,7 +57,7 @@ mod armed {
     const VARIABLE: &str = "OFFTAKE_FAILPOINTS";
 
     /// Every place of this crate.
-    pub const SITES: [&str; 26] = [
+    pub const SITES: [&str; 27] = [
         "after-run-insert",
         "after-claim",
         "before-plan-save",
@@ -83,6 +84,7 @@ mod armed {
         "during-abort",
         "during-final-delete",
         "during-lease-release",
+        "after-manifest-withdrawn",
     ];
 
     fn registry() -> &'static Arc<FailPointRegistry> {

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::key::Key;
@@ -33,6 +33,25 @@ pub(crate) enum Entry {
     Foreign,
     /// A regular file.
     File(File, Metadata),
+}
+
+/// A name in a directory that leads somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// A folder's.
+    Folder(String),
+    /// A regular file's.
+    File(String),
+}
+
+impl Named {
+    /// Orders names as the keys that begin with them.
+    pub(crate) fn sort_key(&self) -> String {
+        match self {
+            Self::Folder(name) => format!("{name}/"),
+            Self::File(name) => name.clone(),
+        }
+    }
 }
 
 /// The outcome of a rename.
@@ -147,7 +166,7 @@ impl Dir {
             Err(Errno::NOENT) => return Ok(Entry::Missing),
             Err(error) => return Err(error.into()),
         };
-        if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Ok(Entry::Foreign);
         }
         // Should a pipe take the name in between, opening it must not wait.
@@ -163,6 +182,40 @@ impl Dir {
             return Ok(Entry::File(file, metadata));
         }
         Ok(Entry::Foreign)
+    }
+
+    /// The names of this directory that are text and lead to a folder or a regular file.
+    pub(crate) fn names(&self) -> io::Result<Vec<Named>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            let mut kind = entry.file_type();
+            if kind == FileType::Unknown {
+                kind = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+            }
+            if kind.is_file() {
+                names.push(Named::File(name.to_owned()));
+            } else if kind.is_dir() && name != "." && name != ".." {
+                names.push(Named::Folder(name.to_owned()));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Opens a folder of this directory, if it is one.
+    pub(crate) fn folder_named(&self, name: &str) -> io::Result<Option<Self>> {
+        match self.sub(name) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Renames an entry of this directory unless the new name is taken.

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use offtake_model::{AttemptTag, ErrorCode, Fault, StageHandle, StageToken};
-use offtake_ports::{Discarded, Published, Seen, StagedSink, StagedUpload};
+use offtake_ports::{
+    Discarded, Published, RetainedSink, Seen, StagedSink, StagedUpload, Withdrawn,
+};
 use rustix::io::Errno;
 use uuid::Uuid;
 
@@ -35,6 +37,11 @@ impl FolderSink {
             zone: Arc::new(zone),
             marking,
         }
+    }
+
+    /// The zone's folder.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.zone
     }
 
     /// Opens the visible file at the key for reading, if there is one.
@@ -202,6 +209,15 @@ impl StagedSink for FolderSink {
     }
 }
 
+#[async_trait]
+impl RetainedSink for FolderSink {
+    async fn withdraw(&self, key: &str, bytes: &Bytes) -> Result<Withdrawn, Fault> {
+        let bytes = bytes.clone();
+        self.at(key, "withdraw", move |place| place.withdraw(&bytes))
+            .await
+    }
+}
+
 /// Runs work that waits for a disk.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
@@ -287,6 +303,22 @@ impl Place<'_> {
         }
         self.zone.prune(self.key);
         Ok(())
+    }
+
+    fn withdraw(&self, bytes: &[u8]) -> io::Result<Withdrawn> {
+        let Some(folder) = self.folder else {
+            return Ok(Withdrawn::Gone);
+        };
+        match folder.entry(self.key.file())? {
+            Entry::Missing => {}
+            Entry::File(..) if holds(folder, self.key.file(), bytes)? => {
+                folder.remove(self.key.file())?;
+                folder.sync()?;
+            }
+            Entry::File(..) | Entry::Foreign => return Ok(Withdrawn::Foreign),
+        }
+        self.zone.prune(self.key);
+        Ok(Withdrawn::Gone)
     }
 
     fn look(&self, token: &StageToken) -> io::Result<Option<Seen>> {

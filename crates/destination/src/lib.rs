@@ -8,7 +8,8 @@ mod mark;
 mod s3;
 mod sinks;
 mod upload;
+mod zone;
 
 pub use folder::FolderSink;
-pub use s3::{FixedKeys, KeyProvider, S3Sinks};
+pub use s3::{BucketZoneSettings, BucketZones, FixedKeys, KeyProvider, Receivers, S3Sinks};
 pub use sinks::FolderSinks;

@@ -17,6 +17,8 @@ mod sink;
 mod sinks;
 mod upload;
 mod xml;
+mod zone;
 
 pub use keys::{FixedKeys, KeyProvider};
 pub use sinks::S3Sinks;
+pub use zone::{BucketZoneSettings, BucketZones, Receivers};

@@ -12,7 +12,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use offtake_model::plan::DestinationKind;
 use offtake_model::{ErrorCode, Fault, SinkRef, Tenant};
-use offtake_ports::{Sinks, StagedSink};
+use offtake_ports::{
+    Depth, Explorer, FolderEntry, RetainedSink, Sinks, StagedSink, ZoneEntry, ZoneFiles, ZoneQuery,
+    Zones,
+};
 
 use crate::dir::Dir;
 use crate::fault;
@@ -100,5 +103,44 @@ impl Sinks for FolderSinks {
                 ),
             )),
         }
+    }
+}
+
+#[async_trait]
+impl Zones for FolderSinks {
+    async fn zone(&self, tenant: &Tenant) -> Result<Arc<dyn RetainedSink>, Fault> {
+        Ok(Arc::new(Self::zone(self, tenant).await?))
+    }
+}
+
+#[async_trait]
+impl Explorer for FolderSinks {
+    async fn list(
+        &self,
+        sink: &SinkRef,
+        folder: &str,
+        limit: usize,
+    ) -> Result<Vec<FolderEntry>, Fault> {
+        let query = ZoneQuery {
+            prefix: folder.to_owned(),
+            after: None,
+            depth: Depth::Shallow,
+            limit,
+        };
+        let page = self.page(&sink.tenant, &query).await?;
+        let name = |key: &str| {
+            let name = key.strip_prefix(folder).unwrap_or(key);
+            name.trim_end_matches('/').to_owned()
+        };
+        let mut listed: Vec<FolderEntry> = page
+            .entries
+            .iter()
+            .map(|entry| match entry {
+                ZoneEntry::Folder(key) => FolderEntry::Folder(name(key)),
+                ZoneEntry::File(file) => FolderEntry::File(name(&file.key)),
+            })
+            .collect();
+        listed.sort_unstable();
+        Ok(listed)
     }
 }

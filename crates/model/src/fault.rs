@@ -189,6 +189,16 @@ error_codes! {
     /// The platform of a connection cannot be changed.
     ConnectionSpecFixed, "CONNECTION_SPEC_FIXED", 1211, 400, Some("1414"), "Invalid request", Permanent, "Make a new connection of the other spec.";
 
+    // The landing zone.
+    /// A landing zone's address without a signature that is good for it.
+    SignatureInvalid, "SIGNATURE_INVALID", 1200, 403, None, "Signature not valid", Permanent, "Use the whole SASUri, unchanged; get a new one from /data/foundation/connectors/landingzone/credentials.";
+    /// A landing zone's signature whose time is over.
+    SignatureExpired, "SIGNATURE_EXPIRED", 1201, 403, None, "Signature expired", Permanent, "Get a new SASUri from /data/foundation/connectors/landingzone/credentials.";
+    /// A landing zone for which no credentials can be given out.
+    ZoneCredentialsNotAvailable, "ZONE_CREDENTIALS_NOT_AVAILABLE", 1202, 422, None, "Zone credentials not available", Permanent, "Let the operator set `landing_zone.role` in the configuration, or hand out keys of the bucket by other means.";
+    /// A destination whose folders are not shown.
+    ExploreNotAvailable, "EXPLORE_NOT_AVAILABLE", 1203, 422, None, "Unprocessable entity", Permanent, "Look with the platform's own tools; only landing zones, Amazon S3 and Google Cloud Storage are shown.";
+
     // Access.
     /// The caller's roles do not allow the request.
     PermissionMissing, "PERMISSION_MISSING", 1220, 403, Some("2118"), "Missing permission", Permanent, "Ask an administrator for a role that has the permission named in the message.";

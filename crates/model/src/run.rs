@@ -105,6 +105,8 @@ pub struct DeliveryView {
     pub completed_at: Option<Millis>,
     /// When it last changed.
     pub updated_at: Millis,
+    /// When it was taken out of its landing zone, once its time was over.
+    pub expired_at: Option<Millis>,
     /// Key of its manifest, once that is at the destination.
     pub manifest_key: Option<String>,
     /// The files, once it succeeded.

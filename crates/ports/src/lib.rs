@@ -10,6 +10,7 @@ pub mod audit;
 pub mod batches;
 pub mod credentials;
 pub mod engine;
+pub mod explore;
 pub mod identity;
 pub mod intake;
 pub mod journal;
@@ -18,16 +19,19 @@ pub mod probe;
 pub mod recovery;
 pub mod request_keys;
 pub mod resources;
+pub mod retention;
 pub mod runs;
 pub mod sink;
 pub mod system;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod zone;
 
 pub use audit::AuditLog;
 pub use batches::{BatchStore, Inserted};
 pub use credentials::{Access, Credentials};
 pub use engine::{Engine, TaskEvent, TaskRequest};
+pub use explore::{Explorer, FolderEntry};
 pub use identity::{ClientRecord, IdentityStore, Organisation, Sandbox};
 pub use intake::{Intake, Part, Upload, Uploads};
 pub use journal::{Applied, DeliveryJournal, DeliveryQueue, Enqueued, Recorded, Tick};
@@ -35,6 +39,11 @@ pub use lake::{Catalog, Lake, LakeRoots, RangeReader, RowMasks, Sources, TableIn
 pub use recovery::RecoveryStore;
 pub use request_keys::{RequestKey, RequestKeys};
 pub use resources::{Page, PageRequest, Replaced, ResourceQuery, ResourceStore, Span};
+pub use retention::{Outdated, RetainedSink, RetentionLog, Withdrawn, Zones};
 pub use runs::{RunLog, RunQuery};
 pub use sink::{Discarded, EndOfStream, Published, Seen, Sinks, StagedSink, StagedUpload};
 pub use system::{Clock, Ids, Secrets};
+pub use zone::{
+    Depth, OpenZoneFile, ZoneEntry, ZoneFile, ZoneFiles, ZoneGrants, ZoneIssuer, ZoneKeys,
+    ZonePage, ZonePlace, ZoneQuery,
+};

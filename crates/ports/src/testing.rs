@@ -16,6 +16,7 @@ pub mod faulty_sink;
 )]
 pub mod journal;
 pub mod memory_sink;
+pub mod retention_suite;
 pub mod sink_suite;
 
 pub use broken_sinks::{Broken, BrokenSinks};

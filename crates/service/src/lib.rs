@@ -13,10 +13,12 @@ mod credentials;
 mod datasets;
 mod entity;
 mod etag;
+mod explore;
 mod files;
 mod flows;
 mod identity;
 mod inherit;
+mod landing_zone;
 mod listing;
 mod once;
 mod patch;
@@ -34,8 +36,12 @@ mod walk;
 
 pub use access::NewSecret;
 pub use audit::{AuditEntries, AuditParams};
-// What a surface needs of the ports to hand bytes through.
-pub use offtake_ports::{Part, RangeReader, Upload};
+// What a surface needs of the rules and the ports to hand bytes through.
+pub use offtake_core::calendar::http_date;
+pub use offtake_ports::{
+    Depth, FolderEntry, Part, RangeReader, Upload, ZoneEntry, ZoneFile, ZoneQuery,
+};
+pub use offtake_ports::{OpenZoneFile, ZoneKeys, ZonePage, ZonePlace};
 
 pub use batches::{BatchAction, BatchListQuery, UploadTarget};
 pub use connections::{ConnectionView, secrets_place};
@@ -47,10 +53,15 @@ pub use datasets::{
     ConfigsQuery, DatasetEdit, DatasetPage, DatasetQuery, DatasetView, LastBatches,
 };
 pub use entity::Entity;
+pub use explore::{ExploreQuery, Explored};
 pub use files::DataFileView;
 pub use flows::{FlowAction, FlowStart, FlowView};
 pub use identity::{Caller, FirstClient, Grant, IssuedToken, Presented, SandboxView};
 pub use inherit::{ConnectionHead, TargetHead};
+pub use landing_zone::{
+    LandingZone, ShownSignature, ZONES, ZoneBackend, ZoneCredentials, ZoneReader, ZoneView,
+    signed_url,
+};
 pub use listing::{ListParams, Listed, Listing};
 pub use once::Once;
 pub use quotas::OrganisationView;
@@ -58,7 +69,7 @@ pub use recovery::{DatasetVerdict, HeldFlowView, ReconcileVerdict, ReconcileWish
 pub use runs::{AdhocExport, RunAction, RunDetails};
 pub use service::{Changed, Deps, Service};
 pub use sources::SourceView;
-pub use targets::TargetView;
+pub use targets::{Proof, TargetView};
 pub use trial::Trial;
 // What the identity port keeps is shown as it is.
 pub use offtake_ports::{ClientRecord, Organisation};

@@ -7,14 +7,15 @@ use offtake_model::{
     DestinationKind, ErrorCode, Fault, Millis, Resource, ResourceId, ResourceKind, Revision,
 };
 use offtake_ports::{
-    AuditLog, BatchStore, Catalog, Clock, DeliveryQueue, IdentityStore, Ids, Intake, Lake,
-    LakeRoots, Page, PageRequest, RecoveryStore, Replaced, RequestKeys, ResourceQuery,
+    AuditLog, BatchStore, Catalog, Clock, DeliveryQueue, Explorer, IdentityStore, Ids, Intake,
+    Lake, LakeRoots, Page, PageRequest, RecoveryStore, Replaced, RequestKeys, ResourceQuery,
     ResourceStore, RunLog, Secrets, Sinks, Sources, Uploads,
 };
 use uuid::Uuid;
 
 use crate::etag;
 use crate::identity::Caller;
+use crate::landing_zone::{LandingZone, Zone};
 use crate::listing::Listing;
 use crate::token::Tokens;
 
@@ -40,6 +41,8 @@ pub struct Deps {
     pub roots: Arc<dyn LakeRoots>,
     /// Opens sinks, to try connections out.
     pub sinks: Arc<dyn Sinks>,
+    /// Looks into destinations.
+    pub explorer: Arc<dyn Explorer>,
     /// The destinations that can be delivered to.
     pub destinations: Vec<DestinationKind>,
     /// Keeps batches.
@@ -56,6 +59,8 @@ pub struct Deps {
     pub recovery: Arc<dyn RecoveryStore>,
     /// Opens sinks, to read manifests back: with more patience than for a trial.
     pub archive: Arc<dyn Sinks>,
+    /// The landing zone, for whoever receives files.
+    pub landing_zone: LandingZone,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -80,6 +85,7 @@ pub struct Service {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) roots: Arc<dyn LakeRoots>,
     pub(crate) sinks: Arc<dyn Sinks>,
+    pub(crate) explorer: Arc<dyn Explorer>,
     pub(crate) destinations: Vec<DestinationKind>,
     pub(crate) batches: Arc<dyn BatchStore>,
     pub(crate) uploads: Arc<dyn Uploads>,
@@ -88,6 +94,7 @@ pub struct Service {
     pub(crate) lake: Arc<dyn Lake>,
     pub(crate) recovery: Arc<dyn RecoveryStore>,
     pub(crate) archive: Arc<dyn Sinks>,
+    pub(crate) zone: Zone,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) tokens: Tokens,
@@ -127,6 +134,7 @@ impl Service {
             catalog: deps.catalog,
             roots: deps.roots,
             sinks: deps.sinks,
+            explorer: deps.explorer,
             destinations: deps.destinations,
             batches: deps.batches,
             uploads: deps.uploads,
@@ -135,6 +143,7 @@ impl Service {
             lake: deps.lake,
             recovery: deps.recovery,
             archive: deps.archive,
+            zone: deps.landing_zone.into(),
             clock: deps.clock,
             ids: deps.ids,
             tokens: Tokens::new(&deps.token_key),

@@ -4,6 +4,7 @@ use offtake_core::{bounds, validate};
 use offtake_model::resource::TargetConnection;
 use offtake_model::{
     ConnectionId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
+    SinkRef,
 };
 use offtake_ports::{Page, PageRequest, ResourceQuery};
 use serde::Serialize;
@@ -17,6 +18,15 @@ use crate::once::{Once, Slot};
 use crate::service::{Changed, Service};
 
 mod patch;
+
+/// Whether a place is tried out before a target connection to it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// No: the first delivery shows.
+    Later,
+    /// Yes, as the test of a base connection does; what fails refuses the request.
+    First,
+}
 
 /// A target connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,14 +51,30 @@ impl Placed for TargetView {
 }
 
 impl Service {
-    /// Makes a target connection. Its base connection must exist and be of the same spec.
-    pub async fn create_target(&self, caller: &Caller, once: Once<'_>) -> Result<Changed, Fault> {
+    /// Makes a target connection. Its base connection must exist and be of the same spec, and the place must keep its
+    /// promises when that is to be proved first.
+    pub async fn create_target(
+        &self,
+        caller: &Caller,
+        once: Once<'_>,
+        proof: Proof,
+    ) -> Result<Changed, Fault> {
         bounds::check(once.body)?;
         let draft = validate::target(once.body)?;
         let base = self
             .base_connection(caller, draft.base_connection_id)
             .await?;
         validate::check_base_connection(&draft, &base.body.spec)?;
+        if proof == Proof::First {
+            self.check_available(draft.kind)?;
+            let sink = SinkRef {
+                kind: draft.kind,
+                tenant: caller.tenant.clone(),
+                connection: draft.base_connection_id,
+                container: draft.settings.container.clone(),
+            };
+            self.probe(&sink).await?;
+        }
         let fresh = self.new_uuid().to_string();
         let slot = self.slot(caller, ResourceKind::Target, once, fresh);
         let id = match slot.await? {

@@ -53,13 +53,7 @@ impl Service {
             )
         })?;
         let kind = kind_of(found)?;
-        if !self.destinations.contains(&kind) {
-            let name = specs::destination(kind).name();
-            return Err(Fault::new(
-                ErrorCode::DestinationNotAvailable,
-                format!("this build cannot deliver to {name}"),
-            ));
-        }
+        self.check_available(kind)?;
         // A trial writes at the destination with the connection's credentials.
         self.write_down(caller, ResourceKind::Connection.collection(), id)
             .await?;
@@ -77,7 +71,19 @@ impl Service {
         Ok(Trial::Passed)
     }
 
-    async fn probe(&self, sink: &SinkRef) -> Result<(), Fault> {
+    /// Refuses platforms that this build cannot deliver to.
+    pub(crate) fn check_available(&self, kind: DestinationKind) -> Result<(), Fault> {
+        if self.destinations.contains(&kind) {
+            return Ok(());
+        }
+        let name = specs::destination(kind).name();
+        Err(Fault::new(
+            ErrorCode::DestinationNotAvailable,
+            format!("this build cannot deliver to {name}"),
+        ))
+    }
+
+    pub(crate) async fn probe(&self, sink: &SinkRef) -> Result<(), Fault> {
         self.sinks.open(sink).await?.probe().await
     }
 
@@ -89,34 +95,13 @@ impl Service {
         kind: DestinationKind,
         named: Option<String>,
     ) -> Result<Vec<Option<String>>, Fault> {
-        let parameter = match kind {
-            DestinationKind::S3 | DestinationKind::Gcs => "bucketName",
-            DestinationKind::AzureBlob => "container",
-            DestinationKind::AdlsGen2 | DestinationKind::LandingZone | DestinationKind::Sftp => {
-                return Ok(vec![None]);
-            }
+        let Some(parameter) = container_parameter(kind) else {
+            return Ok(vec![None]);
         };
         if named.is_some() {
             return Ok(vec![named]);
         }
-        let request = PageRequest {
-            limit: TARGETS_MAX,
-            after: None,
-            offset: 0,
-        };
-        let page = self
-            .page(
-                caller,
-                ResourceKind::Target,
-                &ResourceQuery::default(),
-                &request,
-            )
-            .await?;
-        let used: BTreeSet<String> = page
-            .items
-            .into_iter()
-            .filter_map(|target| container_of(target, connection, parameter))
-            .collect();
+        let used = self.containers_used(caller, connection, parameter).await?;
         if used.is_empty() {
             return Err(Fault::new(
                 ErrorCode::QueryParameterMissing,
@@ -127,9 +112,41 @@ impl Service {
         }
         Ok(used.into_iter().take(PLACES_MAX).map(Some).collect())
     }
+
+    /// The buckets or containers that target connections name with the base connection.
+    pub(crate) async fn containers_used(
+        &self,
+        caller: &Caller,
+        connection: ConnectionId,
+        parameter: &str,
+    ) -> Result<BTreeSet<String>, Fault> {
+        let request = PageRequest {
+            limit: TARGETS_MAX,
+            after: None,
+            offset: 0,
+        };
+        let query = ResourceQuery::default();
+        let page = self
+            .page(caller, ResourceKind::Target, &query, &request)
+            .await?;
+        let used = page
+            .items
+            .into_iter()
+            .filter_map(|target| container_of(target, connection, parameter));
+        Ok(used.collect())
+    }
 }
 
-fn kind_of(found: Resource) -> Result<DestinationKind, Fault> {
+/// The parameter of target connections that names the bucket or container, where the platform has them.
+pub(crate) const fn container_parameter(kind: DestinationKind) -> Option<&'static str> {
+    match kind {
+        DestinationKind::S3 | DestinationKind::Gcs => Some("bucketName"),
+        DestinationKind::AzureBlob => Some("container"),
+        DestinationKind::AdlsGen2 | DestinationKind::LandingZone | DestinationKind::Sftp => None,
+    }
+}
+
+pub(crate) fn kind_of(found: Resource) -> Result<DestinationKind, Fault> {
     let view = entity::connection(found)?;
     specs::connection_spec(&view.body.spec.id)
         .and_then(specs::ConnectionSpec::kind)

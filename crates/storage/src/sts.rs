@@ -98,12 +98,28 @@ impl Roles {
         }
         // Counted from before the request: the service's clock starts later.
         let good_until = Instant::now() + GOOD_FOR;
-        let keys = self.assume(arn, external_id).await?;
+        let form = form(arn, external_id, None, SESSION);
+        let keys = self.assume(arn, form).await?;
         *session = Some(Session {
             keys: keys.clone(),
             good_until,
         });
         Ok(keys)
+    }
+
+    /// Keys of the role for one session, cut down to what the policy allows, to be given to somebody else. Nothing is
+    /// remembered of them.
+    ///
+    /// # Errors
+    /// As for [`Self::keys`].
+    pub async fn session(
+        &self,
+        arn: &str,
+        policy: &str,
+        lifetime: Duration,
+    ) -> Result<AwsKeys, Fault> {
+        let form = form(arn, None, Some(policy), lifetime);
+        self.assume(arn, form).await
     }
 
     /// Forgets the keys of a role, after a store called them expired.
@@ -125,7 +141,7 @@ impl Roles {
         known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn assume(&self, arn: &str, external_id: Option<&str>) -> Result<AwsKeys, Fault> {
+    async fn assume(&self, arn: &str, form: String) -> Result<AwsKeys, Fault> {
         let settings = &self.inner.settings;
         let mut request = Request::post(address(settings))
             .header(
@@ -133,7 +149,7 @@ impl Roles {
                 "application/x-www-form-urlencoded; charset=utf-8",
             )
             .header(ACCEPT, "text/xml")
-            .body(Bytes::from(form(arn, external_id)))
+            .body(Bytes::from(form))
             .map_err(|_| {
                 attempted(
                     ErrorCode::FieldInvalid,
@@ -157,15 +173,18 @@ fn name(arn: &str, external_id: Option<&str>) -> RoleName {
     }
 }
 
-fn form(arn: &str, external_id: Option<&str>) -> String {
+fn form(arn: &str, external_id: Option<&str>, policy: Option<&str>, lifetime: Duration) -> String {
     let mut form = Serializer::new(String::new());
     form.append_pair("Action", "AssumeRole")
         .append_pair("Version", VERSION)
         .append_pair("RoleArn", arn)
         .append_pair("RoleSessionName", SESSION_NAME)
-        .append_pair("DurationSeconds", &SESSION.as_secs().to_string());
+        .append_pair("DurationSeconds", &lifetime.as_secs().to_string());
     if let Some(id) = external_id {
         form.append_pair("ExternalId", id);
+    }
+    if let Some(policy) = policy {
+        form.append_pair("Policy", policy);
     }
     form.finish()
 }

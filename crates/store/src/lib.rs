@@ -19,11 +19,13 @@ mod quotas;
 mod recovery;
 mod request_keys;
 mod resources;
+mod retention;
 mod rows;
 mod runs;
 mod secrets;
 mod select;
 mod store;
+mod zone;
 
 pub use backup::{Copied, Restoring, check_copy, copy_database};
 pub use secrets::KeyFileSecrets;

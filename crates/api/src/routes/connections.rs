@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode};
+use offtake_api_types::trial::ExploredObject;
 use offtake_api_types::{Connection, ConnectionTest};
 use offtake_model::ErrorCode;
-use offtake_service::{Listing, Service};
+use offtake_service::{ExploreQuery, Listing, Service};
 
 use crate::body::JsonBody;
 use crate::document::bodies;
@@ -59,6 +60,22 @@ pub(super) fn routes() -> Routes {
                 .gives::<ConnectionTest>(200, "Whether it works, and what failed.")
                 .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
                 .fails(&[ErrorCode::DestinationNotAvailable, ErrorCode::QueryParameterMissing]),
+        )
+        // It shows names of others' files, so that looking at connections is not enough.
+        .get(
+            &flow_service("/connections/{id}/explore"),
+            needs::CONNECT,
+            explore,
+        )
+        .says(
+            says("exploreConnection", "Names what lies in a folder of the destination")
+                .with(&[
+                    query("objectType", "Where to look; in any case.").words(&["ROOT", "FOLDER"]).required(),
+                    query("object", "Path of the folder."),
+                ])
+                .gives::<Vec<ExploredObject>>(200, "Folders and files, at most 1,000.")
+                .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
+                .fails(&[ErrorCode::ExploreNotAvailable]),
         )
         .patch(&one, needs::MANAGE, patch)
         .says(
@@ -120,6 +137,25 @@ async fn test(
         .or_else(|| query.owned("container"));
     let trial = service.try_connection(&caller, &id, container).await?;
     Ok(Json(wire::connection::test(trial)).into_response())
+}
+
+async fn explore(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+) -> Reply {
+    let asked = explore_query(&query);
+    let found = service.explore_connection(&caller, &id, &asked).await?;
+    Ok(Json(wire::connection::explored(found)).into_response())
+}
+
+/// What is to be looked into.
+pub(super) fn explore_query(query: &Pairs) -> ExploreQuery<'_> {
+    ExploreQuery {
+        object_type: query.first("objectType"),
+        object: query.first("object"),
+    }
 }
 
 async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pairs) -> Reply {

@@ -3,29 +3,25 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use futures_util::stream;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::IntoResponse;
+use http::header::{CONTENT_TYPE, RANGE};
+use http::{HeaderMap, HeaderValue, Method};
 use offtake_api_types::batch::BadRow;
 use offtake_api_types::{DataFile, DataOf, DownloadableFile};
-use offtake_model::{ErrorCode, Fault};
-use offtake_service::{RangeReader, Service};
+use offtake_model::ErrorCode;
+use offtake_service::Service;
 use serde_json::Value;
 
 use crate::EXPORT;
 use crate::document::says::{header, query, says};
 use crate::gate::Who;
 use crate::query::Pairs;
+use crate::ranges;
 use crate::reply::Reply;
 use crate::routes::needs;
 use crate::table::Routes;
 use crate::wire;
-
-/// Bytes read at a time while a file is sent.
-const CHUNK_BYTES: u64 = 512 * 1024;
 
 pub(super) fn routes() -> Routes {
     let batch = format!("{EXPORT}/batches/{{id}}");
@@ -137,62 +133,9 @@ async fn file(
         return Ok(Json(wire::batch::downloadable(view)).into_response());
     };
     let reader = service.open_data_file(&caller, &id, name).await?;
-    let size = reader.size();
-    let asked = headers.get(RANGE).filter(|_| method != Method::HEAD);
-    let range = asked
-        .map(|value| part(value.to_str().unwrap_or_default(), size))
-        .transpose()?;
-    let (start, end) = range.unwrap_or((0, size));
-    let body = if method == Method::HEAD {
-        Body::empty()
-    } else {
-        sent(reader, start, end)
-    };
-    let mut response = Response::new(body);
-    if range.is_some() {
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-        let text = format!("bytes {start}-{}/{size}", end.saturating_sub(1));
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            response.headers_mut().insert(CONTENT_RANGE, value);
-        }
-    }
-    let headers = response.headers_mut();
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PARQUET));
+    let mut response = ranges::answer(reader, headers.get(RANGE), &method)?;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(PARQUET));
     Ok(response)
-}
-
-fn sent(reader: Arc<dyn RangeReader>, start: u64, end: u64) -> Body {
-    let chunks = stream::unfold((reader, start), move |(reader, at)| async move {
-        if at >= end {
-            return None;
-        }
-        let next = end.min(at + CHUNK_BYTES);
-        let bytes = reader.read(at..next).await;
-        Some((bytes, (reader, next)))
-    });
-    Body::from_stream(chunks)
-}
-
-/// One range of a file: first byte and one after the last.
-fn part(text: &str, size: u64) -> Result<(u64, u64), Fault> {
-    let invalid = || {
-        Fault::new(
-            ErrorCode::RangeNotSatisfiable,
-            format!("range [{text}] is no single range of a file of {size} bytes"),
-        )
-    };
-    let range = text.strip_prefix("bytes=").ok_or_else(invalid)?;
-    let (first, last) = range.split_once('-').ok_or_else(invalid)?;
-    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| invalid());
-    let (start, end) = match (first.trim(), last.trim()) {
-        ("", suffix) => (size.saturating_sub(number(suffix)?), size),
-        (first, "") => (number(first)?, size),
-        (first, last) => (number(first)?, number(last)?.saturating_add(1).min(size)),
-    };
-    if start < end {
-        return Ok((start, end));
-    }
-    Err(invalid())
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use offtake_api_types::ConfigsPage;
+use offtake_api_types::trial::ExploredObject;
 use offtake_model::ErrorCode;
 use offtake_service::{ConfigsQuery, Service};
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
+use crate::routes::connections::explore_query;
 use crate::routes::{flow_service, needs};
 use crate::table::Routes;
 use crate::wire;
@@ -69,6 +71,26 @@ pub(super) fn routes() -> Routes {
             .fails(&[ErrorCode::QueryParameterMissing, ErrorCode::PageInvalid])
             .fails(&[ErrorCode::ResourceNotFound]),
         )
+        .get(
+            &format!("{connection}/explore"),
+            needs::CONNECT,
+            explore_zone,
+        )
+        .says(
+            says(
+                "exploreSpec",
+                "Names what lies in a folder of the landing zone",
+            )
+            .with(&[
+                query("objectType", "Where to look; in any case.")
+                    .words(&["ROOT", "FOLDER"])
+                    .required(),
+                query("object", "Path of the folder."),
+            ])
+            .gives::<Vec<ExploredObject>>(200, "Folders and files, at most 1,000.")
+            .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
+            .fails(&[ErrorCode::ExploreNotAvailable]),
+        )
         .get(&flows, needs::VIEW, flow_specs)
         .says(
             says("listFlowSpecs", "Lists the flow specs")
@@ -121,6 +143,18 @@ async fn configs(
     };
     let page = service.exportable_datasets(&caller, &id, &asked).await?;
     Ok(Json(wire::dataset::configs(&caller, page)).into_response())
+}
+
+async fn explore_zone(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+) -> Reply {
+    let found = service
+        .explore_zone(&caller, &id, &explore_query(&query))
+        .await?;
+    Ok(Json(wire::connection::explored(found)).into_response())
 }
 
 async fn read_only() -> Refusal {

@@ -6,11 +6,11 @@ use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use offtake_api_types::TargetConnection;
 use offtake_model::ErrorCode;
-use offtake_service::{Listing, Service};
+use offtake_service::{Listing, Proof, Service};
 
 use crate::body::JsonBody;
 use crate::document::bodies;
-use crate::document::says::says;
+use crate::document::says::{query, says};
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
@@ -33,6 +33,8 @@ pub(super) fn routes() -> Routes {
         .says(
             says("createTargetConnection", "Says where files go and how they are written")
                 .creates(bodies::NEW_TARGET)
+                .with(&[query("probe", "Whether to try the place out first.").words(&["true", "false"])])
+                .fails(&OF_PROBE)
                 .fails(&[ErrorCode::SpecNotValid, ErrorCode::SpecVersionMissing])
                 .fails(&[ErrorCode::ConnectionNotUsable, ErrorCode::EncryptionNotAvailable]),
         )
@@ -52,17 +54,43 @@ pub(super) fn routes() -> Routes {
         )
 }
 
+/// What a place that is tried out can come to.
+const OF_PROBE: [ErrorCode; 12] = [
+    ErrorCode::DestinationNotAvailable,
+    ErrorCode::DestinationUnreachable,
+    ErrorCode::DestinationFull,
+    ErrorCode::DestinationDenied,
+    ErrorCode::DestinationConflict,
+    ErrorCode::DestinationProtocol,
+    ErrorCode::DestinationBucketMissing,
+    ErrorCode::DestinationKeysInvalid,
+    ErrorCode::DestinationKeysExpired,
+    ErrorCode::DestinationRegionWrong,
+    ErrorCode::NetworkRefused,
+    ErrorCode::TlsNotTrusted,
+];
+
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
     headers: HeaderMap,
+    query: Pairs,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    Ok(reply::created(
-        service
-            .create_target(&caller, once(&headers, &body))
-            .await?,
-    ))
+    let proof = match query.first("probe") {
+        None | Some("false") => Proof::Later,
+        Some("true") => Proof::First,
+        Some(_) => {
+            return Err(Refusal::new(
+                ErrorCode::FieldInvalid,
+                "`probe` must be true or false",
+            ));
+        }
+    };
+    let made = service
+        .create_target(&caller, once(&headers, &body), proof)
+        .await?;
+    Ok(reply::created(made))
 }
 
 async fn read(

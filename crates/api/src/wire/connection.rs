@@ -2,9 +2,12 @@
 
 use offtake_api_types::entity::{DatasetRef, InheritedBase, SourceParams};
 use offtake_api_types::{
-    Auth, Connection, ConnectionTest, SourceConnection, TargetConnection, TestFailure,
+    Auth, Connection, ConnectionTest, ExploredObject, SourceConnection, TargetConnection,
+    TestFailure,
 };
-use offtake_service::{Caller, ConnectionHead, ConnectionView, SourceView, TargetView, Trial};
+use offtake_service::{
+    Caller, ConnectionHead, ConnectionView, Explored, FolderEntry, SourceView, TargetView, Trial,
+};
 use serde_json::Value;
 
 use super::{ENABLED, common, head, spec};
@@ -50,6 +53,24 @@ pub(crate) fn test(trial: Trial) -> ConnectionTest {
             }),
         },
     }
+}
+
+/// What lies in a folder of a destination.
+pub(crate) fn explored(found: Vec<Explored>) -> Vec<ExploredObject> {
+    let object = |it: Explored| {
+        let (kind, name) = match it.entry {
+            FolderEntry::Folder(name) => ("folder", name),
+            FolderEntry::File(name) => ("file", name),
+        };
+        ExploredObject {
+            kind: kind.to_owned(),
+            name,
+            path: it.path,
+            can_preview: false,
+            can_fetch_schema: false,
+        }
+    };
+    found.into_iter().map(object).collect()
 }
 
 /// A source connection.

@@ -215,6 +215,9 @@ fn extensions(delivery: &DeliveryView) -> Object {
     if let Some(at) = delivery.not_before {
         more.insert("offtake.notBefore".to_owned(), Value::from(at.0));
     }
+    if let Some(at) = delivery.expired_at {
+        more.insert("offtake.expiredAt".to_owned(), Value::from(at.0));
+    }
     more
 }
 

@@ -182,6 +182,10 @@ async fn request(world: &World, operation: &str) -> (String, Value, Vec<(&'stati
         "POST /data/foundation/sandbox-management/sandboxes" => {
             plain(SANDBOXES.to_owned(), json!({"name": "dev"}))
         }
+        "POST /data/foundation/connectors/landingzone/credentials" => plain(
+            format!("{}?type=dlz_destination&action=refresh", &operation[5..]),
+            Value::Null,
+        ),
         "POST /offtake/v1/organisations" => plain(operation[5..].to_owned(), named),
         "PATCH /offtake/v1/organisations/{id}" => plain(
             format!("/offtake/v1/organisations/{}", world.first.org),

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Request};
 use offtake_api::{ApiSettings, router};
+use offtake_destination::FolderSinks;
 use offtake_lake::{Lakes, LocalIntake, UploadFolder};
 use offtake_model::resource::TableFormat;
 use offtake_model::{
@@ -21,7 +22,7 @@ use offtake_ports::{
     Catalog, ClientRecord, Clock, IdentityStore, Ids, LakeRoots, ResourceQuery, ResourceStore,
     RunLog, RunQuery, TableInfo,
 };
-use offtake_service::{Deps, FirstClient, Service};
+use offtake_service::{Deps, FirstClient, LandingZone, Service, ZoneBackend};
 use offtake_store::{KeyFileSecrets, Store};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -102,6 +103,7 @@ impl World {
         let uploads = UploadFolder::new(dir.path().join("uploads"));
         let lake = Lakes::new(vec![LocalIntake::root(dir.path().join("managed"))]).unwrap();
         std::fs::create_dir(dir.path().join("managed")).unwrap();
+        let zone = FolderSinks::new(dir.path().join("landing-zone")).unwrap();
         let service = Service::new(Deps {
             resources: Arc::<Store>::clone(&shared),
             identity: Arc::<Store>::clone(&shared),
@@ -116,11 +118,20 @@ impl World {
             sources: Arc::new(lake.clone()),
             lake: Arc::new(lake),
             archive: Arc::new(MemorySinks::new()),
+            landing_zone: LandingZone {
+                backend: ZoneBackend::Folder(Arc::new(zone.clone())),
+                grants: Arc::new(store.clone()),
+                signing_key: secrets.derive("zone"),
+                retention_days: None,
+                credentials_ttl: Duration::from_hours(1),
+                public_url: None,
+            },
             token_key: secrets.derive("tokens"),
             secrets: Arc::new(secrets),
             catalog: Arc::new(OneTable),
             roots: Arc::new(OneTable),
             sinks: Arc::new(MemorySinks::new()),
+            explorer: Arc::new(zone),
             destinations: vec![DestinationKind::LandingZone],
             clock: Arc::<SteppedClock>::clone(&clock),
             ids: Arc::new(CountedIds(AtomicU64::new(0))),

@@ -187,7 +187,11 @@ async fn deliver(client: &Client, run: &str, output: Output, running: &Running) 
         bail!("the run did not succeed:\n{}", runs::describe(&ended));
     }
     output.say(&format!("   {}", runs::describe(&ended)));
-    let path = find_manifest(&running.landing_zone, run)?;
+    let zone = running
+        .landing_zone
+        .as_deref()
+        .context("the demo delivers into a folder, and the landing zone is none")?;
+    let path = find_manifest(zone, run)?;
     let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let manifest = offtake_core::manifest::parse(&bytes)
         .map_err(|fault| anyhow::anyhow!("{}", fault.message))?;
@@ -201,13 +205,7 @@ async fn deliver(client: &Client, run: &str, output: Output, running: &Running) 
     }
     let verdict = verify::verdict(&path, &manifest, output);
     output.say(&format!("   {}", verdict.text));
-    Ok(shown(
-        run,
-        &manifest,
-        path,
-        verdict.verified,
-        &running.landing_zone,
-    ))
+    Ok(shown(run, &manifest, path, verdict.verified, zone))
 }
 
 fn shown(run: &str, manifest: &Manifest, path: PathBuf, verified: bool, zone: &Path) -> Shown {

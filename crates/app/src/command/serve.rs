@@ -69,13 +69,14 @@ pub(crate) struct Running {
     pub(crate) url: String,
     /// The first client, when this was the first start.
     pub(crate) first_client: Option<FirstClient>,
-    /// The landing zone's folder of the default tenant.
-    pub(crate) landing_zone: std::path::PathBuf,
+    /// The landing zone's folder of the default tenant, when it lies on this machine.
+    pub(crate) landing_zone: Option<std::path::PathBuf>,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
     deliveries: JoinHandle<()>,
     promotions: JoinHandle<()>,
     housekeeping: JoinHandle<()>,
+    retention: Option<JoinHandle<()>>,
     store: offtake_store::Store,
 }
 
@@ -104,6 +105,8 @@ impl Running {
         let promotions = tokio::spawn(async move { promoter.run(until).await });
         let (housekeeper, until) = (wired.housekeeper, stop.clone());
         let housekeeping = tokio::spawn(async move { housekeeper.run(until).await });
+        let (retention, until) = (wired.retention, stop.clone());
+        let retention = retention.map(|it| tokio::spawn(async move { it.run(until).await }));
         Ok(Self {
             url,
             first_client: wired.first_client,
@@ -113,6 +116,7 @@ impl Running {
             deliveries,
             promotions,
             housekeeping,
+            retention,
             store: wired.store,
         })
     }
@@ -121,11 +125,18 @@ impl Running {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         let both = async {
-            let (server, deliveries, promotions, housekeeping) = tokio::join!(
+            let retention = async {
+                match self.retention {
+                    Some(sweeping) => Some(sweeping.await),
+                    None => None,
+                }
+            };
+            let (server, deliveries, promotions, housekeeping, retention) = tokio::join!(
                 self.server,
                 self.deliveries,
                 self.promotions,
-                self.housekeeping
+                self.housekeeping,
+                retention
             );
             if let Ok(Err(error)) = server {
                 warn!(%error, "the HTTP server ended with an error");
@@ -138,6 +149,9 @@ impl Running {
             }
             if let Err(error) = housekeeping {
                 warn!(%error, "the housekeeping loop ended with an error");
+            }
+            if let Some(Err(error)) = retention {
+                warn!(%error, "the retention loop ended with an error");
             }
         };
         if tokio::time::timeout(DRAIN, both).await.is_err() {

@@ -32,6 +32,7 @@ Exit codes:
   6  a file has other bytes
   7  a file holds another number of rows
   8  a file cannot be decoded
+  9  the delivery's time was over: its manifest and files were taken away
 Of several problems the one first in this list decides.";
 
 #[derive(ClapArgs)]
@@ -81,8 +82,16 @@ impl Problem {
 /// Exit code for a manifest that is not what offtake wrote.
 const MANIFEST_CHANGED: u8 = 3;
 
+/// Exit code for a delivery that was taken away.
+const EXPIRED: u8 = 9;
+
 pub(crate) fn run(args: &Args, output: Output) -> Result<ExitCode> {
     let path = std::path::absolute(&args.manifest)?;
+    // The word first: while a delivery is taken away, some of its files may still be there.
+    let word = manifest::expired_key(&path.to_string_lossy());
+    if Path::new(&word).exists() {
+        return Ok(expired(&path, output));
+    }
     let bytes =
         std::fs::read(&path).with_context(|| format!("reading manifest {}", path.display()))?;
     let manifest = match manifest::parse(&bytes) {
@@ -99,6 +108,9 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<ExitCode> {
         Some(root) => root.clone(),
         None => find_root(&path, &manifest),
     };
+    if has_expired(&root, &manifest) {
+        return Ok(expired(&path, output));
+    }
     let problems = check(&root, &manifest, output);
     output.answer(&report(&manifest, &problems), || {
         describe(&manifest, &problems)
@@ -110,6 +122,34 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<ExitCode> {
             .min()
             .unwrap_or(0),
     ))
+}
+
+/// Says that the delivery was taken away.
+fn expired(path: &Path, output: Output) -> ExitCode {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    output.answer(
+        &json!({ "verified": false, "expired": true, "delivery": name }),
+        || {
+            format!(
+                "EXPIRED: delivery {name} was taken out of the landing zone when its time was over"
+            )
+        },
+    );
+    ExitCode::from(EXPIRED)
+}
+
+/// Whether the word that the delivery expired stands below the root. The manifest may be a copy that lies elsewhere,
+/// and how many folders the export's path has is not written in it: they are the first ones of every key.
+fn has_expired(root: &Path, delivered: &Manifest) -> bool {
+    let Some(file) = delivered.files.first() else {
+        return false;
+    };
+    let word = manifest::expired_key(&format!(
+        "{MANIFEST_FOLDER}/{}/{}/{}.manifest",
+        delivered.flow, delivered.dataset, delivered.delivery
+    ));
+    let mut folders = Path::new(&file.key).ancestors().skip(1);
+    folders.any(|folder| root.join(folder).join(&word).exists())
 }
 
 /// The outcome in a sentence, for commands that verify on the way.

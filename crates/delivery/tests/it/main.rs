@@ -14,6 +14,7 @@ mod engine;
 mod faults;
 mod lake;
 mod lifecycle;
+mod retention;
 mod scenario;
 mod schedules;
 mod store;

@@ -294,7 +294,12 @@ impl Client {
 
     /// Size and tag of the object at the key, as a listing shows it: needs no right to read.
     pub(crate) async fn list_exactly(&self, key: &str) -> Result<Option<Head>, Failure> {
-        let query = [("list-type", "2"), ("max-keys", "1"), ("prefix", key)];
+        let key = self.settings.location.whole(key);
+        let query = [
+            ("list-type", "2"),
+            ("max-keys", "1"),
+            ("prefix", key.as_str()),
+        ];
         let call = Call::new(Method::GET, None, &query);
         let listed = |answer: Response<Bytes>| xml::listing(answer.body());
         let listed = self.ask(&call, "no listing", listed).await?;
@@ -310,7 +315,7 @@ impl Client {
 
     /// The names of the objects that lie directly in the folder, page by page. Both dialects know this listing.
     pub(crate) async fn list_folder(&self, folder: &str) -> Result<Vec<String>, Failure> {
-        let prefix = format!("{folder}/");
+        let prefix = self.settings.location.whole(&format!("{folder}/"));
         let (mut names, mut next) = (Vec::new(), None::<String>);
         loop {
             let mut query = vec![
@@ -347,9 +352,38 @@ impl Client {
         found(self.call(&call).await.map(Response::into_body))
     }
 
+    /// What lies directly in a folder, given with its slash at the end or empty: keys of folders, with theirs, and of
+    /// objects, in this order, as far as one page shows them.
+    pub(crate) async fn look_into(
+        &self,
+        folder: &str,
+        limit: usize,
+    ) -> Result<(Vec<String>, Vec<String>), Failure> {
+        let (folder, limit) = (self.settings.location.whole(folder), limit.to_string());
+        let query = [
+            ("delimiter", "/"),
+            ("list-type", "2"),
+            ("max-keys", limit.as_str()),
+            ("prefix", folder.as_str()),
+        ];
+        let call = Call::new(Method::GET, None, &query);
+        let listed = |answer: Response<Bytes>| xml::listing(answer.body());
+        let listed = self.ask(&call, "no listing", listed).await?;
+        let inner = |key: String| self.settings.location.inner(&key).map(str::to_owned);
+        let folders = listed.common_prefixes.into_iter().map(|it| it.prefix);
+        // Some tools mark a folder by an empty object of its name.
+        let objects = listed.contents.into_iter().map(|it| it.key);
+        let objects = objects.filter(|key| !key.ends_with('/'));
+        Ok((
+            folders.filter_map(inner).collect(),
+            objects.filter_map(inner).collect(),
+        ))
+    }
+
     /// The ids of the uploads under way to exactly this key, as far as one page shows them.
     pub(crate) async fn list_uploads(&self, key: &str) -> Result<Vec<String>, Failure> {
-        let query = [("prefix", key), ("uploads", "")];
+        let key = self.settings.location.whole(key);
+        let query = [("prefix", key.as_str()), ("uploads", "")];
         let call = Call::new(Method::GET, None, &query);
         let listed = |answer: Response<Bytes>| xml::uploads(answer.body());
         let mut begun = self.ask(&call, "no list of uploads", listed).await?;

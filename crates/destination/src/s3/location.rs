@@ -23,6 +23,8 @@ const PATH: &AsciiSet = &QUERY.remove(b'/');
 #[derive(Clone, Debug)]
 pub(crate) struct Location {
     bucket: String,
+    /// What every key begins with in the bucket: nothing, or folders with a slash at the end.
+    prefix: String,
     host: Host,
     path_style: bool,
 }
@@ -45,6 +47,7 @@ impl Location {
     pub(crate) fn amazon(bucket: &str, path_style: Option<bool>) -> Self {
         Self {
             bucket: bucket.to_owned(),
+            prefix: String::new(),
             host: Host::Amazon,
             path_style: path_style.unwrap_or_else(|| bucket.contains('.')),
         }
@@ -73,6 +76,7 @@ impl Location {
         }
         Ok(Self {
             bucket: bucket.to_owned(),
+            prefix: String::new(),
             host: Host::Given {
                 scheme: scheme.to_owned(),
                 authority: authority.as_str().to_owned(),
@@ -80,6 +84,22 @@ impl Location {
             },
             path_style: path_style.unwrap_or(true),
         })
+    }
+
+    /// The same below a folder of the bucket, without slashes around it.
+    pub(crate) fn below(mut self, folder: &str) -> Self {
+        self.prefix = format!("{folder}/");
+        self
+    }
+
+    /// The key as the bucket has it.
+    pub(crate) fn whole(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The key below the folder, of one as the bucket has it.
+    pub(crate) fn inner<'a>(&self, whole: &'a str) -> Option<&'a str> {
+        whole.strip_prefix(&self.prefix)
     }
 
     pub(crate) fn bucket(&self) -> &str {
@@ -120,6 +140,7 @@ impl Location {
         match key {
             Some(key) => {
                 text.push('/');
+                text.extend(utf8_percent_encode(&self.prefix, PATH));
                 text.extend(utf8_percent_encode(key, PATH));
             }
             None if !self.path_style => text.push('/'),
@@ -185,6 +206,17 @@ mod tests {
         assert_eq!(uri(&given, "a"), "http://127.0.0.1:9000/lake/a");
         let hosted = Location::at("https://s3.example.com", "lake", Some(false)).unwrap();
         assert_eq!(uri(&hosted, "a"), "https://lake.s3.example.com/a");
+    }
+
+    #[test]
+    fn keys_below_a_folder_are_the_same_to_their_reader() {
+        let location = Location::at("http://h", "b", None)
+            .unwrap()
+            .below("zone/o@x/prod");
+        assert_eq!(uri(&location, "a/b"), "http://h/b/zone/o%40x/prod/a/b");
+        assert_eq!(location.whole("a/b"), "zone/o@x/prod/a/b");
+        assert_eq!(location.inner("zone/o@x/prod/a/b"), Some("a/b"));
+        assert_eq!(location.inner("zone/o@x/dev/a/b"), None);
     }
 
     #[test]

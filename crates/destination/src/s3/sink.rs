@@ -13,7 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use offtake_model::{AttemptTag, ErrorCode, Fault, StageHandle, StageToken};
-use offtake_ports::{Discarded, Published, Seen, StagedSink, StagedUpload};
+use offtake_ports::{
+    Discarded, FolderEntry, Published, RetainedSink, Seen, StagedSink, StagedUpload, Withdrawn,
+};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::client::{Client, Completed, Failure, Head};
@@ -255,6 +257,22 @@ impl S3Sink {
         deleted.map_err(|failure| self.client.fault(failure, "retract", key))
     }
 
+    /// What lies directly in a folder.
+    pub(crate) async fn list(&self, folder: &str, limit: usize) -> Result<Vec<FolderEntry>, Fault> {
+        let listed = self.client.look_into(folder, limit).await;
+        let (folders, files) = listed.map_err(|failure| {
+            let place = if folder.is_empty() { "/" } else { folder };
+            self.client.fault(failure, "list", place)
+        })?;
+        let name = |key: &str| {
+            let name = key.strip_prefix(folder).unwrap_or(key);
+            name.trim_end_matches('/').to_owned()
+        };
+        let folders = folders.iter().map(|key| FolderEntry::Folder(name(key)));
+        let files = files.iter().map(|key| FolderEntry::File(name(key)));
+        Ok(folders.chain(files).collect())
+    }
+
     async fn put_in_turn(&self, key: &str, bytes: Bytes) -> Result<(), Fault> {
         if self.holds(key, &bytes).await? {
             return Ok(());
@@ -363,6 +381,23 @@ impl StagedSink for S3Sink {
 
     async fn probe(&self) -> Result<(), Fault> {
         offtake_ports::probe::prove(self).await
+    }
+}
+
+#[async_trait]
+impl RetainedSink for S3Sink {
+    async fn withdraw(&self, key: &str, bytes: &Bytes) -> Result<Withdrawn, Fault> {
+        let _turn = self.turn(key).await;
+        match self.holds(key, bytes).await {
+            Ok(false) => Ok(Withdrawn::Gone),
+            Ok(true) => {
+                let deleted = self.client.delete(key).await;
+                deleted.map_err(|failure| self.client.fault(failure, "withdraw", key))?;
+                Ok(Withdrawn::Gone)
+            }
+            Err(fault) if fault.code == ErrorCode::DestinationConflict => Ok(Withdrawn::Foreign),
+            Err(fault) => Err(fault),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use offtake_model::{ErrorCode, Fault, SinkRef};
-use offtake_ports::{Credentials, Sinks, StagedSink};
+use offtake_ports::{Credentials, Explorer, FolderEntry, Sinks, StagedSink};
 use offtake_storage::{Door, Network, Retries, Roles};
 
 use super::client::{Client, Region};
@@ -61,9 +61,8 @@ impl S3Sinks {
     }
 }
 
-#[async_trait]
-impl Sinks for S3Sinks {
-    async fn open(&self, sink: &SinkRef) -> Result<Arc<dyn StagedSink>, Fault> {
+impl S3Sinks {
+    async fn bucket(&self, sink: &SinkRef) -> Result<S3Sink, Fault> {
         let bucket = sink.container.as_deref().ok_or_else(|| {
             Fault::new(
                 ErrorCode::Internal,
@@ -80,6 +79,25 @@ impl Sinks for S3Sinks {
         let settings = Settings::read(&access, bucket, &sink.tenant.org, self.roles.as_ref())?;
         let region = self.region(&settings);
         let client = Client::new(self.door.clone(), self.retries, settings, region);
-        Ok(Arc::new(S3Sink::new(client)))
+        Ok(S3Sink::new(client))
+    }
+}
+
+#[async_trait]
+impl Sinks for S3Sinks {
+    async fn open(&self, sink: &SinkRef) -> Result<Arc<dyn StagedSink>, Fault> {
+        Ok(Arc::new(self.bucket(sink).await?))
+    }
+}
+
+#[async_trait]
+impl Explorer for S3Sinks {
+    async fn list(
+        &self,
+        sink: &SinkRef,
+        folder: &str,
+        limit: usize,
+    ) -> Result<Vec<FolderEntry>, Fault> {
+        self.bucket(sink).await?.list(folder, limit).await
     }
 }

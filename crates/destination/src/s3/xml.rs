@@ -66,8 +66,18 @@ pub(crate) struct Listing {
     /// The objects, in the order of their keys.
     #[serde(default)]
     pub(crate) contents: Vec<Listed>,
+    /// The folders, when a delimiter was asked for.
+    #[serde(default)]
+    pub(crate) common_prefixes: Vec<CommonPrefix>,
     /// Where the next page begins, when there is one.
     pub(crate) next_continuation_token: Option<String>,
+}
+
+/// Keys that begin alike, when a delimiter was asked for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CommonPrefix {
+    pub(crate) prefix: String,
 }
 
 /// One object of a listing.
@@ -81,7 +91,7 @@ pub(crate) struct Listed {
     pub(crate) etag: Option<String>,
 }
 
-/// One page of objects.
+/// One page of a listing.
 pub(crate) fn listing(body: &[u8]) -> Option<Listing> {
     let text = std::str::from_utf8(body).ok()?;
     quick_xml::de::from_str(text).ok()
@@ -166,9 +176,11 @@ mod tests {
             );
             assert_eq!(upload_id(body.as_bytes()).as_deref(), Some("2~x&y"));
             let body = format!(
-                "{HEAD}<ListBucketResult {space}><Name>b</Name><Contents><Key>a &amp; b</Key><Size>7</Size><ETag>&quot;x&quot;</ETag></Contents></ListBucketResult>"
+                "{HEAD}<ListBucketResult {space}><Name>b</Name><Contents><Key>a &amp; b</Key><Size>7</Size><ETag>&quot;x&quot;</ETag></Contents><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes></ListBucketResult>"
             );
-            let listed = listing(body.as_bytes()).unwrap().contents;
+            let page = listing(body.as_bytes()).unwrap();
+            assert_eq!(page.common_prefixes[0].prefix, "a/");
+            let listed = page.contents;
             assert_eq!((listed[0].key.as_str(), listed[0].bytes), ("a & b", 7));
             assert_eq!(listed[0].etag.as_deref(), Some("\"x\""));
             let body = format!("{HEAD}<ListBucketResult {space}><Name>b</Name></ListBucketResult>");

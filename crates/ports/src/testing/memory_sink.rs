@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use offtake_model::{AttemptTag, ErrorCode, Fault, SinkRef, StageHandle, StageToken};
 
+use crate::retention::{RetainedSink, Withdrawn};
 use crate::sink::{Discarded, EndOfStream, Published, Seen, Sinks, StagedSink, StagedUpload};
 
 /// A place in memory and the sinks over it. Clones share the place; a new process is a clone.
@@ -69,13 +70,20 @@ impl MemorySinks {
     }
 }
 
+impl MemorySinks {
+    /// A view of one sink.
+    pub fn sink(&self, sink: &SinkRef) -> MemorySink {
+        MemorySink {
+            places: Arc::clone(&self.places),
+            name: name(sink),
+        }
+    }
+}
+
 #[async_trait]
 impl Sinks for MemorySinks {
     async fn open(&self, sink: &SinkRef) -> Result<Arc<dyn StagedSink>, Fault> {
-        Ok(Arc::new(MemorySink {
-            places: Arc::clone(&self.places),
-            name: name(sink),
-        }))
+        Ok(Arc::new(self.sink(sink)))
     }
 }
 
@@ -232,6 +240,19 @@ impl StagedSink for MemorySink {
 
     async fn probe(&self) -> Result<(), Fault> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl RetainedSink for MemorySink {
+    async fn withdraw(&self, key: &str, bytes: &Bytes) -> Result<Withdrawn, Fault> {
+        Ok(self.with(|place| match place.visible.get(key) {
+            Some(file) if file.bytes != *bytes => Withdrawn::Foreign,
+            Some(_) | None => {
+                place.visible.remove(key);
+                Withdrawn::Gone
+            }
+        }))
     }
 }
 

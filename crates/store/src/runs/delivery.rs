@@ -21,7 +21,7 @@ pub(super) async fn of_runs(
 ) -> Result<HashMap<String, Vec<DeliveryView>>, Fault> {
     let rows: Vec<ViewRow> = sqlx::query_as(
         "SELECT id, run_id, dataset_id, state, attempt, not_before, fault, metrics, started_at, completed_at,
-                updated_at, manifest_key
+                updated_at, expired_at, manifest_key
          FROM delivery WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY n",
     )
     .bind(json_list(runs)?)
@@ -187,6 +187,7 @@ struct ViewRow {
     started_at: Option<i64>,
     completed_at: Option<i64>,
     updated_at: i64,
+    expired_at: Option<i64>,
     manifest_key: Option<String>,
 }
 
@@ -215,6 +216,7 @@ impl ViewRow {
             started_at: self.started_at.map(Millis),
             completed_at: self.completed_at.map(Millis),
             updated_at: Millis(self.updated_at),
+            expired_at: self.expired_at.map(Millis),
             // One that was skipped has a key only when its rows had been delivered already.
             manifest_key: self
                 .manifest_key

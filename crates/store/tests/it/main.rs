@@ -15,3 +15,4 @@ mod recovery;
 mod resources;
 mod runs;
 mod secrets;
+mod zone;

@@ -1,0 +1,332 @@
+//! `[landing_zone]`: where the data landing zone lies, how long its files stay, and what is given out for it.
+//!
+//! The one law: writer, sweeper and receivers are told of the same place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use offtake_delivery::{Retention, RetentionDeps};
+use offtake_destination::{BucketZoneSettings, BucketZones, FolderSinks, Receivers};
+use offtake_model::Tenant;
+use offtake_ports::{Clock, Explorer, Sinks, Zones};
+use offtake_service::{LandingZone, ZoneBackend};
+use offtake_storage::{AwsKeys, Network, Retries, Roles, StsSettings};
+use offtake_store::{KeyFileSecrets, Store};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use crate::config::Config;
+use crate::secret::SecretRef;
+use crate::wire::{Place, told};
+
+/// A day of retention.
+const DAY: Duration = Duration::from_hours(24);
+
+/// `[landing_zone]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LandingZoneConfig {
+    /// The folder that holds one folder per organisation and sandbox; `<data dir>/landing-zone` when absent.
+    pub(crate) path: Option<PathBuf>,
+    /// A place in a bucket instead: `s3://bucket/prefix`.
+    pub(crate) url: Option<String>,
+    /// Address of the bucket's store, when it is not Amazon's.
+    pub(crate) endpoint: Option<String>,
+    /// The bucket's region.
+    pub(crate) region: Option<String>,
+    /// Whether the bucket stands in the path.
+    pub(crate) path_style: Option<bool>,
+    /// Access key that writes there.
+    pub(crate) access_key_id: Option<SecretRef>,
+    /// Its secret.
+    pub(crate) secret_access_key: Option<SecretRef>,
+    /// Role whose short-lived keys are given out.
+    pub(crate) role: Option<String>,
+    /// Address of the token service, when it is not Amazon's of that region.
+    pub(crate) sts_endpoint: Option<String>,
+    /// Seconds that credentials for receivers are good.
+    pub(crate) credentials_secs: u64,
+    /// Days after which delivered files are taken away; they stay when absent.
+    pub(crate) ttl_days: Option<u32>,
+}
+
+impl Default for LandingZoneConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            url: None,
+            endpoint: None,
+            region: None,
+            path_style: None,
+            access_key_id: None,
+            secret_access_key: None,
+            role: None,
+            sts_endpoint: None,
+            credentials_secs: 86_400,
+            ttl_days: None,
+        }
+    }
+}
+
+/// The landing zone, open.
+#[derive(Clone)]
+pub(crate) enum Zone {
+    Folder(FolderSinks),
+    Bucket(Arc<BucketZones>),
+}
+
+impl Zone {
+    /// Opens the configured landing zone.
+    pub(crate) fn open(
+        place: &Place,
+        config: &Config,
+        network: &Network,
+        retries: Retries,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let config = &config.landing_zone;
+        let Some(url) = &config.url else {
+            if config.names_store() {
+                bail!("`landing_zone` names a store's settings but no `url`");
+            }
+            let path = match &config.path {
+                Some(path) => path.clone(),
+                None => place.data_dir.join("landing-zone"),
+            };
+            let sinks = FolderSinks::new(std::path::absolute(path)?).map_err(told)?;
+            return Ok(Self::Folder(sinks));
+        };
+        if config.path.is_some() {
+            bail!("`landing_zone` has both a `path` and a `url`");
+        }
+        let settings = config.bucket(url)?;
+        let receivers = config.receivers(network, &settings)?;
+        let zones = BucketZones::new(network, settings, receivers, retries, clock).map_err(told)?;
+        Ok(Self::Bucket(Arc::new(zones)))
+    }
+
+    /// The folder of a tenant on this machine, when it lies here.
+    pub(crate) fn folder(&self, tenant: &Tenant) -> Option<PathBuf> {
+        match self {
+            Self::Folder(folders) => Some(folders.folder(tenant)),
+            Self::Bucket(_) => None,
+        }
+    }
+
+    /// Where deliveries go.
+    pub(crate) fn sinks(&self) -> Arc<dyn Sinks> {
+        match self {
+            Self::Folder(folders) => Arc::new(folders.clone()),
+            Self::Bucket(zones) => Arc::<BucketZones>::clone(zones),
+        }
+    }
+
+    /// Who looks into it.
+    pub(crate) fn explorer(&self) -> Arc<dyn Explorer> {
+        match self {
+            Self::Folder(folders) => Arc::new(folders.clone()),
+            Self::Bucket(zones) => Arc::<BucketZones>::clone(zones),
+        }
+    }
+
+    fn zones(&self) -> Arc<dyn Zones> {
+        match self {
+            Self::Folder(folders) => Arc::new(folders.clone()),
+            Self::Bucket(zones) => Arc::<BucketZones>::clone(zones),
+        }
+    }
+
+    fn backend(&self) -> ZoneBackend {
+        match self {
+            Self::Folder(folders) => ZoneBackend::Folder(Arc::new(folders.clone())),
+            Self::Bucket(zones) => ZoneBackend::Store(Arc::<BucketZones>::clone(zones)),
+        }
+    }
+
+    /// For those who receive files.
+    pub(crate) fn for_receivers(
+        &self,
+        config: &Config,
+        store: &Store,
+        keys: &KeyFileSecrets,
+    ) -> LandingZone {
+        LandingZone {
+            backend: self.backend(),
+            grants: Arc::new(store.clone()),
+            signing_key: keys.derive("landing zone signatures"),
+            retention_days: config.landing_zone.ttl_days,
+            credentials_ttl: Duration::from_secs(config.landing_zone.credentials_secs.max(1)),
+            public_url: config.server.public_url.clone(),
+        }
+    }
+
+    /// The loop that takes files away, when they don't stay for ever.
+    pub(crate) fn retention(
+        &self,
+        config: &LandingZoneConfig,
+        store: &Store,
+        clock: Arc<dyn Clock>,
+    ) -> Option<Retention> {
+        let days = config.ttl_days?;
+        let deps = RetentionDeps {
+            log: Arc::new(store.clone()),
+            zones: self.zones(),
+            clock,
+        };
+        Some(Retention::new(deps, DAY * days.max(1)))
+    }
+}
+
+impl LandingZoneConfig {
+    const fn names_store(&self) -> bool {
+        self.endpoint.is_some()
+            || self.region.is_some()
+            || self.path_style.is_some()
+            || self.access_key_id.is_some()
+            || self.secret_access_key.is_some()
+            || self.role.is_some()
+            || self.sts_endpoint.is_some()
+    }
+
+    fn bucket(&self, url: &str) -> Result<BucketZoneSettings> {
+        let Some(place) = url.strip_prefix("s3://") else {
+            bail!(
+                "`landing_zone.url` is {url}: a landing zone lies in a folder (`path`) or in a bucket (`s3://…`)"
+            );
+        };
+        let (bucket, folder) = place.split_once('/').unwrap_or((place, ""));
+        let folder = folder.trim_matches('/');
+        // In a policy, `*`, `?` and `$` would stand for other folders.
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.=/".contains(letter);
+        let sound = folder.is_empty()
+            || folder
+                .split('/')
+                .all(|part| !matches!(part, "" | "." | ".."));
+        if bucket.is_empty() || !sound || !folder.chars().all(plain) {
+            bail!(
+                "`landing_zone.url` is {url}: it must be s3://bucket/prefix, of letters, digits and - _ . = /"
+            );
+        }
+        let key = |name: &str, value: &Option<SecretRef>| {
+            let setting = format!("landing_zone.{name}");
+            let given = value
+                .as_ref()
+                .with_context(|| format!("`{setting}` is missing"))?;
+            given.read(&setting)
+        };
+        let access_key = key("access_key_id", &self.access_key_id)?;
+        Ok(BucketZoneSettings {
+            bucket: bucket.to_owned(),
+            folder: folder.to_owned(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            path_style: self.path_style,
+            access_key: access_key.expose_secret().to_owned(),
+            secret_key: key("secret_access_key", &self.secret_access_key)?,
+        })
+    }
+
+    fn receivers(
+        &self,
+        network: &Network,
+        settings: &BucketZoneSettings,
+    ) -> Result<Option<Receivers>> {
+        let Some(role) = &self.role else {
+            if self.sts_endpoint.is_some() {
+                bail!("`landing_zone.sts_endpoint` needs `landing_zone.role`");
+            }
+            return Ok(None);
+        };
+        let sts = StsSettings {
+            keys: AwsKeys {
+                access_key: settings.access_key.clone(),
+                secret_key: settings.secret_key.clone(),
+                session_token: None,
+            },
+            region: self.region.as_deref().unwrap_or("us-east-1").to_owned(),
+            endpoint: self.sts_endpoint.clone(),
+        };
+        Ok(Some(Receivers {
+            roles: Roles::new(network, sts),
+            role: role.clone(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use offtake_storage::{Network, NetworkSettings, Retries};
+
+    use super::{LandingZoneConfig, Zone};
+    use crate::config::Config;
+    use crate::system::SystemClock;
+    use crate::wire::Place;
+
+    fn open(text: &str) -> Result<Zone, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key");
+        std::fs::write(&key, "k").unwrap();
+        let text = text.replace(
+            "KEYS",
+            &format!(
+                "access_key_id = \"file:{0}\"\nsecret_access_key = \"file:{0}\"",
+                key.display()
+            ),
+        );
+        let table: toml::Table = text.parse().unwrap();
+        let landing_zone: LandingZoneConfig = table
+            .try_into()
+            .map_err(|it: toml::de::Error| it.to_string())?;
+        let network = Network::new(NetworkSettings::default()).unwrap();
+        let clock = Arc::new(SystemClock);
+        let config = Config {
+            landing_zone,
+            ..Config::default()
+        };
+        let place = Place {
+            data_dir: dir.path().to_owned(),
+            config: None,
+        };
+        Zone::open(&place, &config, &network, Retries::default(), clock)
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn the_zone_is_a_folder_unless_a_bucket_is_named() {
+        assert!(matches!(open(""), Ok(Zone::Folder(_))));
+        for url in ["s3://lake", "s3://lake/", "s3://lake/zones/a=1"] {
+            assert!(
+                matches!(open(&format!("url = \"{url}\"\nKEYS")), Ok(Zone::Bucket(_))),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn settings_that_do_not_go_together_are_refused_by_name() {
+        for (text, says) in [
+            ("url = \"s3://lake\"", "landing_zone.access_key_id"),
+            (
+                "url = \"s3://lake\"\npath = \"/zone\"\nKEYS",
+                "both a `path` and a `url`",
+            ),
+            ("url = \"s3://\"\nKEYS", "landing_zone.url"),
+            ("url = \"s3://lake/*\"\nKEYS", "landing_zone.url"),
+            ("url = \"s3://lake/a/../b\"\nKEYS", "landing_zone.url"),
+            ("url = \"az://container\"\nKEYS", "landing_zone.url"),
+            ("role = \"arn\"", "no `url`"),
+            (
+                "url = \"s3://lake\"\nsts_endpoint = \"http://x\"\nKEYS",
+                "landing_zone.role",
+            ),
+            ("url = \"s3://lake\"\nendpoint = \"x\"\nKEYS", "endpoint"),
+        ] {
+            let error = open(text).err().unwrap();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}
