@@ -320,6 +320,7 @@ def send(service: Offtake, dataset: str, ids: range) -> None:
 def test_a_backup_that_is_not_whole_is_refused(place: Place, table: DeltaTable) -> None:
     service = place.service().start()
     send(service, ingest.new_dataset(service), range(10))
+    service.command("keys", "rotate")
     backup = place.back_up(service)
     service.kill()
     fresh = place.service()
@@ -337,6 +338,7 @@ def test_a_backup_that_is_not_whole_is_refused(place: Place, table: DeltaTable) 
     listed = [backup / it["path"] for it in json.loads((backup / "backup.json").read_text())["files"]]
     assert {"offtake.db", "offtake.key", "credentials.json"} <= {path.name for path in listed}
     assert any("managed" in path.parts for path in listed)
+    assert any(path.name.startswith("offtake.key.former.") for path in listed)
     for damage in (flip, lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-1])):
         for path in listed:
             kept = path.read_bytes()

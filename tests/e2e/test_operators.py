@@ -1,11 +1,13 @@
-"""What the operator of a shared service relies on: the audit log, limits, quotas."""
+"""What the operator of a shared service relies on: the audit log, limits, quotas, keys, the doctor."""
 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from offtake import FLOWS, Offtake, status, until
+from offtake import FLOWS, S3, Offtake, status, until
 from table import DeltaTable
 
 AUDIT = "/offtake/v1/audit"
@@ -98,3 +100,73 @@ def test_a_scheduled_run_waits_while_its_organisation_has_had_its_bytes(service:
         assert status(service.run(run)) in ("waiting", "processing", "inProgress"), service.run(run)
     service.command("org", "quota", org, "--bytes-per-day", "none")
     service.wait_for_run(run)
+
+
+def s3_connection(service: Offtake, name: str) -> str:
+    params = {"s3AccessKey": "AKIAIOSFODNN7EXAMPLE", "s3SecretKey": "s" * 40}
+    auth = {"specName": "Access Key", "params": params}
+    return service.create("connections", {"name": name, "auth": auth, "connectionSpec": {"id": S3, "version": "1.0"}})
+
+
+def keeps_its_secret(service: Offtake, connection: str) -> bool:
+    """An edit of the other parameter has to open what is stored."""
+    path = f"{FLOWS}/connections/{connection}"
+    etag = service.call("GET", path).body["items"][0]["etag"]
+    change = [{"op": "replace", "path": "/auth/params/s3AccessKey", "value": "AKIAIOSFODNN7EXAMPL2"}]
+    return service.call("PATCH", path, change, **{"If-Match": etag}).status == 200
+
+
+def test_a_rotation_that_is_killed_loses_no_secret(make: Callable[..., Offtake]) -> None:
+    service = make().start()
+    connections = [s3_connection(service, f"c{number}") for number in range(60)]
+    for pause in (0.0, 0.02, 0.1):
+        with ThreadPoolExecutor(1) as asked:
+            asked.submit(service.ask, "POST", "/offtake/v1/keys/rotate")
+            time.sleep(pause)
+            service.kill()
+        service.start()
+        assert keeps_its_secret(service, connections[0])
+    service.command("keys", "rotate")
+    service.command("keys", "retire")
+    service.token = None
+    keys = service.call("GET", "/offtake/v1/keys").body["items"]
+    assert [(key["state"], key["secrets"]) for key in keys] == [("current", len(connections))]
+    assert list(service.data_dir.glob("offtake.key.former.*")) == []
+    assert all(keeps_its_secret(service, connection) for connection in connections)
+
+
+def test_the_doctor_says_what_is_wrong(make: Callable[..., Offtake]) -> None:
+    service = make().start()
+    DeltaTable(service.data_dir / "lake" / "events").append(1)
+    well = service.command("doctor")
+    assert "FAIL" not in well.stdout, well.stdout
+    assert "database: " in well.stdout
+    assert "lake root default: answers" in well.stdout
+    assert service.terminate() == 0
+    (service.data_dir / "offtake.key").chmod(0o644)
+    ill = service.command("doctor", check=False)
+    assert ill.returncode == 1
+    assert "FAIL  key: " in ill.stdout
+    assert "FAIL  service: " in ill.stdout
+
+
+def test_a_configuration_is_checked_without_starting(make: Callable[..., Offtake]) -> None:
+    service = make()
+    service.data_dir.mkdir(parents=True)
+    (service.data_dir / "offtake.toml").write_text('[network]\nallow = ["10.0.0.0/8"]\n')
+    assert service.command("config", "check").returncode == 0
+    for wrong, told in (
+        ("[servre]\n", "configuration"),
+        ('[network]\nallow = ["everything"]\n', "network.allow"),
+        ('[server]\ntrusted_proxies = ["me"]\n', "server.trusted_proxies"),
+    ):
+        (service.data_dir / "offtake.toml").write_text(wrong)
+        checked = service.command("config", "check", check=False)
+        assert checked.returncode == 1, wrong
+        assert told in checked.stdout, checked.stdout
+
+
+def test_room_on_the_disks_is_shown(service: Offtake) -> None:
+    text = service.raw("GET", "/metrics", None, {}).text
+    assert 'offtake_disk_free_bytes{place="data"} ' in text
+    assert 'offtake_disk_size_bytes{place="landing-zone"} ' in text

@@ -87,6 +87,9 @@ pub struct Client {
     pub org: String,
     /// Whether it may get tokens.
     pub enabled: bool,
+    /// Its name at the issuer of tokens outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// What it may do, and where.
     pub roles: Vec<RoleBinding>,
     /// When it was made, in epoch milliseconds.

@@ -12,6 +12,7 @@ pub mod batch;
 pub mod catalog;
 pub mod entity;
 pub mod flow;
+pub mod keys;
 pub mod landing_zone;
 pub mod list;
 pub mod preview;

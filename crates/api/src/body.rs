@@ -42,6 +42,21 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
+/// A JSON body, or none at all.
+pub(crate) struct MaybeJson(pub(crate) Option<Value>);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeJson {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+        let bytes = read(request).await?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(None));
+        }
+        parse(&bytes).map(Some).map(Self).map_err(Refusal)
+    }
+}
+
 /// Reads the whole body, refusing one that is too large or too slow.
 pub(crate) async fn read(request: Request) -> Result<Vec<u8>, Fault> {
     let announced = request

@@ -16,6 +16,7 @@ mod export;
 mod flows;
 mod health;
 mod import;
+mod keys;
 mod landing_zone;
 mod recovery;
 mod reference;
@@ -41,6 +42,7 @@ pub(crate) fn of_callers() -> Routes {
         .merge(access::routes())
         .merge(audit::routes())
         .merge(recovery::routes())
+        .merge(keys::routes())
 }
 
 /// Operations for everybody, or for whoever shows a signature.

@@ -13,6 +13,7 @@ pub(crate) mod blob;
 pub(crate) mod connection;
 pub(crate) mod dataset;
 pub(crate) mod flow;
+pub(crate) mod keys;
 pub(crate) mod landing_zone;
 pub(crate) mod preview;
 pub(crate) mod recovery;

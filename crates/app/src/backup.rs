@@ -1,4 +1,4 @@
-//! A backup: the database, the key file and what else a data directory holds that nobody else has, in a directory of
+//! A backup: the database, the key files and what else a data directory holds that nobody else has, in a directory of
 //! its own with a list that says what belongs to it.
 //!
 //! Delivered files, and tables that others write, are not part of it.
@@ -7,6 +7,7 @@
 
 mod copying;
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Component, Path};
@@ -18,7 +19,9 @@ use offtake_model::resource::Connection;
 use offtake_model::{ErrorCode, Fault, ResourceBody, ResourceKind, Tenant};
 use offtake_ports::{Clock, IdentityStore, PageRequest, ResourceQuery, ResourceStore, Secrets};
 use offtake_service::secrets_place;
-use offtake_store::{Copied, KeyFileSecrets, Restoring, Store, check_copy, copy_database};
+use offtake_store::{
+    Copied, KeyFileSecrets, Restoring, Store, check_copy, copy_database, former_keys,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::command::verify::sha256;
@@ -96,6 +99,12 @@ pub(crate) async fn take(data_dir: &Path, into: &Path, data: bool) -> Result<Bac
     };
     if !copying.file(KEY)? {
         bail!("{} has no {KEY}", data_dir.display());
+    }
+    // After the database: what it has sealed was sealed with one of these.
+    for path in former_keys(data_dir).map_err(told)? {
+        if let Some(name) = path.file_name().and_then(OsStr::to_str) {
+            copying.file(name)?;
+        }
     }
     for name in FILES {
         copying.file(name)?;

@@ -128,6 +128,21 @@ impl Client {
         &self.credentials.org
     }
 
+    /// The address of the service.
+    pub(crate) fn url(&self) -> &str {
+        &self.credentials.url
+    }
+
+    /// An answer that is not JSON.
+    pub(crate) async fn text(&self, path: &str) -> Result<String> {
+        let request = self.request(&Method::GET, path);
+        let response = request.send().await.with_context(|| path.to_owned())?;
+        let response = response
+            .error_for_status()
+            .with_context(|| path.to_owned())?;
+        response.text().await.with_context(|| path.to_owned())
+    }
+
     /// A request with the documented headers.
     fn request(&self, method: &Method, path: &str) -> RequestBuilder {
         self.http

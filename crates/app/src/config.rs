@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use offtake_api::{ConnectionLimits, TrustProxy};
+use offtake_api::TrustProxy;
 use offtake_destination_sftp::{OnAmbiguous, SftpSettings};
 use offtake_storage::{AwsKeys, NetworkSettings, Networks, StsSettings};
 use secrecy::ExposeSecret;
@@ -16,6 +16,10 @@ use serde::Deserialize;
 use crate::roots::LakeRootConfig;
 use crate::secret::SecretRef;
 use crate::zone::LandingZoneConfig;
+
+mod operations;
+
+pub(crate) use operations::{LimitsConfig, OidcConfig, RetentionConfig};
 
 /// Prefix of environment variables that override the file.
 const ENV_PREFIX: &str = "OFFTAKE__";
@@ -40,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) worker: WorkerConfig,
     /// The delivery loop.
     pub(crate) delivery: DeliveryConfig,
+    /// An issuer of tokens outside; none when absent.
+    pub(crate) oidc: Option<OidcConfig>,
     /// How much clients may ask.
     pub(crate) limits: LimitsConfig,
     /// How long what is over is kept.
@@ -271,61 +277,6 @@ impl Default for DeliveryConfig {
             retry_secs: 30,
             leftover_grace_secs: 720,
         }
-    }
-}
-
-/// `[limits]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct LimitsConfig {
-    /// Connections open at the same time.
-    pub(crate) connections: usize,
-    /// Requests worked on at the same time.
-    pub(crate) requests_at_once: usize,
-    /// Requests a second of one client, in the long run; no limit when 0.
-    pub(crate) requests_per_second: u32,
-    /// Requests that a client may send at once after a pause.
-    pub(crate) burst: u32,
-    /// Seconds that a request's head may take, and that a connection may lie idle.
-    pub(crate) head_timeout_secs: u64,
-    /// Seconds that an answer may take to begin.
-    pub(crate) request_timeout_secs: u64,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            connections: 1_024,
-            requests_at_once: 256,
-            requests_per_second: 100,
-            burst: 1_000,
-            head_timeout_secs: 10,
-            request_timeout_secs: 120,
-        }
-    }
-}
-
-impl LimitsConfig {
-    /// What holds for connections.
-    pub(crate) fn connections(&self) -> ConnectionLimits {
-        ConnectionLimits {
-            connections_max: self.connections,
-            head_timeout: Duration::from_secs(self.head_timeout_secs.max(1)),
-        }
-    }
-}
-
-/// `[retention]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RetentionConfig {
-    /// Days that entries of the audit log are kept; for ever when 0.
-    pub(crate) audit_days: u32,
-}
-
-impl Default for RetentionConfig {
-    fn default() -> Self {
-        Self { audit_days: 400 }
     }
 }
 

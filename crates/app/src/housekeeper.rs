@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offtake_model::Fault;
-use offtake_ports::{AuditLog, Clock};
+use offtake_model::{Fault, Millis};
+use offtake_ports::{AuditLog, Clock, Keys, RunLog};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -23,25 +23,34 @@ const STEP_ROWS: u32 = 500;
 /// Steps of one round; what is left over waits for the next.
 const STEPS_MAX: u32 = 2_000;
 
+/// How long a former key is kept: tokens that were signed with it live a day, and workers may still hold it.
+const FORMER_KEYS_FOR: Duration = Duration::from_secs(25 * 60 * 60);
+
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The loop.
 pub(crate) struct Housekeeper {
     audit: Arc<dyn AuditLog>,
+    keys: Arc<dyn Keys>,
+    runs: Arc<dyn RunLog>,
     clock: Arc<dyn Clock>,
-    audit_days: u32,
+    retention: RetentionConfig,
 }
 
 impl Housekeeper {
     pub(crate) fn new(
         audit: Arc<dyn AuditLog>,
+        keys: Arc<dyn Keys>,
+        runs: Arc<dyn RunLog>,
         clock: Arc<dyn Clock>,
         retention: &RetentionConfig,
     ) -> Self {
         Self {
             audit,
+            keys,
+            runs,
             clock,
-            audit_days: retention.audit_days,
+            retention: retention.clone(),
         }
     }
 
@@ -51,6 +60,12 @@ impl Housekeeper {
             if let Err(fault) = self.purge_audit(&stop).await {
                 warn!(code = %fault.code, "the audit log was not cut back: {}", fault.message);
             }
+            if let Err(fault) = self.purge_runs(&stop).await {
+                warn!(code = %fault.code, "old runs were not forgotten: {}", fault.message);
+            }
+            if let Err(fault) = self.tend_keys().await {
+                warn!(code = %fault.code, "former keys were not tended: {}", fault.message);
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(ROUND_EVERY) => {}
@@ -58,29 +73,57 @@ impl Housekeeper {
         }
     }
 
+    /// Goes on with a rotation that was cut off, and retires keys whose last tokens have expired.
+    async fn tend_keys(&self) -> Result<(), Fault> {
+        let resealed = self.keys.reseal().await?;
+        if resealed > 0 {
+            info!(secrets = resealed, "sealed secrets of a former key anew");
+        }
+        self.keys.retire(FORMER_KEYS_FOR).await.map(drop)
+    }
+
     async fn purge_audit(&self, stop: &CancellationToken) -> Result<(), Fault> {
-        if self.audit_days == 0 {
+        let Some(before) = self.days_ago(self.retention.audit_days) else {
             return Ok(());
-        }
-        let before = self
-            .clock
-            .now()
-            .plus_millis(-i64::from(self.audit_days).saturating_mul(DAY_MS));
-        let mut removed = 0;
-        for _ in 0..STEPS_MAX {
-            let step = self.audit.purge(before, STEP_ROWS).await?;
-            removed += step;
-            if step < u64::from(STEP_ROWS) || stop.is_cancelled() {
-                break;
-            }
-        }
+        };
+        let purge = || self.audit.purge(before, STEP_ROWS);
+        let removed = in_steps(stop, purge).await?;
         if removed > 0 {
-            info!(
-                entries = removed,
-                days = self.audit_days,
-                "cut back the audit log"
-            );
+            info!(entries = removed, "cut back the audit log");
         }
         Ok(())
     }
+
+    async fn purge_runs(&self, stop: &CancellationToken) -> Result<(), Fault> {
+        let Some(before) = self.days_ago(self.retention.run_days) else {
+            return Ok(());
+        };
+        let purge = || self.runs.purge(before, STEP_ROWS);
+        let removed = in_steps(stop, purge).await?;
+        if removed > 0 {
+            info!(runs = removed, "forgot old runs");
+        }
+        Ok(())
+    }
+
+    /// None when things are kept for ever.
+    fn days_ago(&self, days: u32) -> Option<Millis> {
+        let age = i64::from(days).saturating_mul(DAY_MS);
+        (days > 0).then(|| self.clock.now().plus_millis(-age))
+    }
+}
+
+async fn in_steps<F>(stop: &CancellationToken, step: impl Fn() -> F) -> Result<u64, Fault>
+where
+    F: Future<Output = Result<u64, Fault>>,
+{
+    let mut removed = 0;
+    for _ in 0..STEPS_MAX {
+        let rows = step().await?;
+        removed += rows;
+        if rows < u64::from(STEP_ROWS) || stop.is_cancelled() {
+            break;
+        }
+    }
+    Ok(removed)
 }

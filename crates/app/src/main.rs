@@ -7,6 +7,7 @@ mod backup;
 mod client;
 mod command;
 mod config;
+mod disk;
 mod housekeeper;
 mod metrics;
 mod output;
@@ -79,8 +80,16 @@ enum Command {
     /// Make, list, rotate and disable API clients.
     #[command(subcommand)]
     Client(command::access::Clients),
+    /// Show and change the keys behind secrets and tokens.
+    #[command(subcommand)]
+    Keys(command::keys::Command),
     /// Show who changed what.
     Audit(command::audit::Args),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(command::doctor::ConfigCommand),
+    /// Look at everything the service needs: configuration, data directory, disk, database, lake roots, clock.
+    Doctor(command::doctor::Args),
     /// Deliver what is new, as one file describes it, and end: for cron (needs no running service).
     Run(command::run::Args),
     Backup(command::backup::Args),
@@ -126,7 +135,10 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Org(args) => command::access::organisations(&place, args, output).await,
         Command::Sandbox(args) => command::access::sandboxes(&place, args, output).await,
         Command::Client(args) => command::access::clients(&place, args, output).await,
+        Command::Keys(command) => command::keys::run(&place, command, output).await,
         Command::Audit(args) => command::audit::run(&place, args, output).await,
+        Command::Config(command) => command::doctor::config(&place, &command, output),
+        Command::Doctor(args) => command::doctor::run(&place, &args, output).await,
         Command::Run(args) => command::run::run(place, args, output).await,
         Command::Backup(args) => command::backup::run(&place, args, output).await,
         Command::Restore(args) => command::backup::restore(&place, args, output).await,
@@ -152,6 +164,9 @@ fn telemetry(cli: &Cli) {
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Reconcile(_)
+        | Command::Keys(_)
+        | Command::Config(_)
+        | Command::Doctor(_)
         | Command::Verify(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("OFFTAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default));

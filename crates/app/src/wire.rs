@@ -17,11 +17,12 @@ use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerE
 use offtake_lake::{LakeRoot, Lakes, LocalIntake, UploadFolder};
 use offtake_model::{DestinationKind, ErrorCode, Fault, SandboxName, Tenant};
 use offtake_ports::{
-    Clock, Credentials, DeliveryQueue, Engine, Explorer, IdentityStore, Ids, Secrets, Sinks,
+    Clock, Credentials, DeliveryQueue, Engine, Explorer, IdentityStore, Ids, KeySetSource, Keys,
+    Secrets, Sinks,
 };
-use offtake_service::{Service, StoredCredentials};
-use offtake_storage::{Network, Retries, Roles};
-use offtake_store::{KeyFileSecrets, Store};
+use offtake_service::{OidcSettings, Service, StoredCredentials, secrets_place};
+use offtake_storage::{HttpKeySet, Network, Retries, Roles};
+use offtake_store::{KeyFileSecrets, Store, StoredKeys};
 use secrecy::ExposeSecret;
 
 use crate::config::Config;
@@ -32,7 +33,7 @@ use crate::system::{SystemClock, SystemIds};
 use crate::zone::Zone;
 
 /// Name of the lake root that always exists.
-const DEFAULT_ROOT: &str = "default";
+pub(crate) const DEFAULT_ROOT: &str = "default";
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -91,7 +92,9 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         .await
         .map_err(told)?;
     let keys = KeyFileSecrets::open(&place.data_dir).map_err(told)?;
-    let token_key = keys.derive("access tokens");
+    let secrets: Arc<dyn Secrets> = Arc::new(keys.clone());
+    let keys = StoredKeys::new(store.clone(), keys, secrets_place);
+    let keys: Arc<dyn Keys> = Arc::new(keys);
     let network = Network::new(config.network.settings()?).map_err(told)?;
     let lake = lake(place, config, &network)?;
     let zone_with = |retries| {
@@ -99,9 +102,8 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         Zone::open(place, config, &network, retries, clock)
     };
     let zone = zone_with(Retries::default())?;
-    let landing_zone = zone_with(impatience())?.for_receivers(config, &store, &keys);
+    let landing_zone = zone_with(impatience())?.for_receivers(config, &store);
     let retention = zone.retention(&config.landing_zone, &store, Arc::clone(&clock));
-    let secrets: Arc<dyn Secrets> = Arc::new(keys);
     let stored = StoredCredentials::new(Arc::new(store.clone()), Arc::clone(&secrets));
     let stored: Arc<dyn Credentials> = Arc::new(stored);
     let sinks_with = |retries| {
@@ -134,7 +136,8 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
         keys: Arc::new(store.clone()),
         runs: Arc::new(store.clone()),
         queue: Arc::new(store.clone()),
-        token_key,
+        key_ring: Arc::clone(&keys),
+        oidc: oidc(config, &network)?,
         secrets,
         catalog: Arc::new(lake.clone()),
         intake: Arc::new(LocalIntake::new(managed(place)?, &lake, uploads.clone())),
@@ -156,12 +159,20 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     });
     let first_client = first_client(&service).await?;
     let first_zone = zone.folder(&first_tenant(&store).await?);
+    let zones = config.landing_zone.folder(place)?;
+    let metrics = crate::metrics::install(&place.data_dir, zones)?;
     let service = Arc::new(service);
     Ok(Wired {
-        router: router(&service, config)?,
+        router: router(&service, config, metrics)?,
         deliveries,
         promoter: Promoter::new(service, promotions),
-        housekeeper: Housekeeper::new(Arc::new(store.clone()), clock, &config.retention),
+        housekeeper: Housekeeper::new(
+            Arc::new(store.clone()),
+            keys,
+            Arc::new(store.clone()),
+            clock,
+            &config.retention,
+        ),
         retention,
         landing_zone: first_zone,
         first_client,
@@ -169,9 +180,13 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     })
 }
 
-fn router(service: &Arc<Service>, config: &Config) -> Result<Router> {
+fn router(
+    service: &Arc<Service>,
+    config: &Config,
+    metrics: offtake_api::RenderMetrics,
+) -> Result<Router> {
     let settings = offtake_api::ApiSettings {
-        metrics: Some(crate::metrics::install()?),
+        metrics: Some(metrics),
         trusted: config.server.trusted()?,
         requests_max: config.limits.requests_at_once.max(1),
         rate: offtake_api::Rate {
@@ -181,6 +196,18 @@ fn router(service: &Arc<Service>, config: &Config) -> Result<Router> {
         answer_timeout: Duration::from_secs(config.limits.request_timeout_secs.max(1)),
     };
     Ok(offtake_api::router(Arc::clone(service), &settings))
+}
+
+/// The issuer outside, and where its keys are.
+pub(crate) fn oidc(
+    config: &Config,
+    network: &Network,
+) -> Result<Option<(OidcSettings, Arc<dyn KeySetSource>)>> {
+    let Some(oidc) = &config.oidc else {
+        return Ok(None);
+    };
+    let source = HttpKeySet::new(network, &oidc.jwks_url).map_err(told)?;
+    Ok(Some((oidc.settings()?, Arc::new(source))))
 }
 
 /// Where managed datasets lie.

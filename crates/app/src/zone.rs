@@ -13,7 +13,7 @@ use offtake_model::Tenant;
 use offtake_ports::{Clock, Explorer, Sinks, Zones};
 use offtake_service::{LandingZone, ZoneBackend};
 use offtake_storage::{AwsKeys, Network, Retries, Roles, StsSettings};
-use offtake_store::{KeyFileSecrets, Store};
+use offtake_store::Store;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
@@ -91,12 +91,8 @@ impl Zone {
             if config.names_store() {
                 bail!("`landing_zone` names a store's settings but no `url`");
             }
-            let path = match &config.path {
-                Some(path) => path.clone(),
-                None => place.data_dir.join("landing-zone"),
-            };
-            let sinks = FolderSinks::new(std::path::absolute(path)?).map_err(told)?;
-            return Ok(Self::Folder(sinks));
+            let path = config.path(place)?;
+            return Ok(Self::Folder(FolderSinks::new(path).map_err(told)?));
         };
         if config.path.is_some() {
             bail!("`landing_zone` has both a `path` and a `url`");
@@ -146,16 +142,10 @@ impl Zone {
     }
 
     /// For those who receive files.
-    pub(crate) fn for_receivers(
-        &self,
-        config: &Config,
-        store: &Store,
-        keys: &KeyFileSecrets,
-    ) -> LandingZone {
+    pub(crate) fn for_receivers(&self, config: &Config, store: &Store) -> LandingZone {
         LandingZone {
             backend: self.backend(),
             grants: Arc::new(store.clone()),
-            signing_key: keys.derive("landing zone signatures"),
             retention_days: config.landing_zone.ttl_days,
             credentials_ttl: Duration::from_secs(config.landing_zone.credentials_secs.max(1)),
             public_url: config.server.public_url.clone(),
@@ -180,6 +170,20 @@ impl Zone {
 }
 
 impl LandingZoneConfig {
+    /// The folder of all zones, when they lie on this machine.
+    pub(crate) fn folder(&self, place: &Place) -> Result<Option<PathBuf>> {
+        let here = self.url.is_none();
+        here.then(|| self.path(place)).transpose()
+    }
+
+    fn path(&self, place: &Place) -> Result<PathBuf> {
+        let path = match &self.path {
+            Some(path) => path.clone(),
+            None => place.data_dir.join("landing-zone"),
+        };
+        Ok(std::path::absolute(path)?)
+    }
+
     const fn names_store(&self) -> bool {
         self.endpoint.is_some()
             || self.region.is_some()

@@ -41,17 +41,17 @@ impl Weight {
             | Value::Object(_) => PLAIN_BYTES,
         };
         if depth > DEPTH_MAX {
-            return Err(too_large(format!(
+            return Err(too_large(&format!(
                 "is nested deeper than {DEPTH_MAX} levels"
             )));
         }
         if self.values > DOCUMENT_VALUES_MAX {
-            return Err(too_large(format!(
+            return Err(too_large(&format!(
                 "has more than {DOCUMENT_VALUES_MAX} values"
             )));
         }
         if self.bytes > DOCUMENT_BYTES_MAX {
-            return Err(too_large(format!(
+            return Err(too_large(&format!(
                 "has more than {DOCUMENT_BYTES_MAX} bytes"
             )));
         }
@@ -66,7 +66,7 @@ impl Weight {
     }
 }
 
-fn too_large(what: String) -> Fault {
+fn too_large(what: &str) -> Fault {
     Fault::new(ErrorCode::DocumentTooLarge, format!("the document {what}"))
 }
 

@@ -74,6 +74,25 @@ impl LakeRoot {
         self
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Asks the root for a listing, and waits for it.
+    ///
+    /// # Errors
+    /// Why it does not answer. A root that holds nothing yet is no failure.
+    pub fn probe(&self) -> Result<(), Fault> {
+        match self.open().and_then(|place| place.list("", None)) {
+            Ok(_) | Err(Trouble::Absent | Trouble::Many) => Ok(()),
+            Err(trouble) => {
+                let what = format!("lake root `{}`", self.name);
+                Err(trouble.fault(ErrorCode::SourceNotFound, &what))
+            }
+        }
+    }
+
     fn open_to(&self, org: &OrgId) -> bool {
         self.organisations
             .as_ref()

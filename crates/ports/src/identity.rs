@@ -90,6 +90,15 @@ pub struct Sandbox {
     pub created_at: Millis,
 }
 
+/// A secret that another has taken over from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormerSecret {
+    /// SHA-256 of it.
+    pub sha256: [u8; 32],
+    /// Until when it is accepted.
+    pub until: Millis,
+}
+
 /// A client that can ask for tokens. Its secret is known only as a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRecord {
@@ -101,10 +110,14 @@ pub struct ClientRecord {
     pub name: String,
     /// SHA-256 of the secret. Secrets are 256 random bits, so a fast digest is enough.
     pub secret_sha256: [u8; 32],
+    /// The secret before it, and until when it is accepted too.
+    pub former_secret: Option<FormerSecret>,
     /// When it was made.
     pub created_at: Millis,
     /// Whether it may still get tokens.
     pub enabled: bool,
+    /// Its name at the issuer outside, whose tokens it may use instead of ours.
+    pub subject: Option<String>,
     /// What it may do, and where.
     pub roles: Vec<RoleBinding>,
 }

@@ -15,6 +15,7 @@ pub mod identity;
 pub mod intake;
 pub mod journal;
 pub mod lake;
+pub mod oidc;
 pub mod probe;
 pub mod recovery;
 pub mod request_keys;
@@ -32,17 +33,18 @@ pub use batches::{BatchStore, Inserted};
 pub use credentials::{Access, Credentials};
 pub use engine::{Engine, TaskEvent, TaskRequest};
 pub use explore::{Explorer, FolderEntry};
-pub use identity::{ClientRecord, IdentityStore, Organisation, Sandbox};
+pub use identity::{ClientRecord, FormerSecret, IdentityStore, Organisation, Sandbox};
 pub use intake::{Intake, Part, Upload, Uploads};
 pub use journal::{Applied, DeliveryJournal, DeliveryQueue, Enqueued, Recorded, Tick};
 pub use lake::{Catalog, Lake, LakeRoots, RangeReader, RowMasks, Sources, TableInfo};
+pub use oidc::KeySetSource;
 pub use recovery::RecoveryStore;
 pub use request_keys::{RequestKey, RequestKeys};
 pub use resources::{Page, PageRequest, Replaced, ResourceQuery, ResourceStore, Span};
 pub use retention::{Outdated, RetainedSink, RetentionLog, Withdrawn, Zones};
 pub use runs::{RunLog, RunQuery};
 pub use sink::{Discarded, EndOfStream, Published, Seen, Sinks, StagedSink, StagedUpload};
-pub use system::{Clock, Ids, Secrets};
+pub use system::{Clock, DerivedKey, Ids, KeyState, Keys, Secrets};
 pub use zone::{
     Depth, OpenZoneFile, ZoneEntry, ZoneFile, ZoneFiles, ZoneGrants, ZoneIssuer, ZoneKeys,
     ZonePage, ZonePlace, ZoneQuery,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use offtake_model::run::RunView;
-use offtake_model::{Fault, FlowId, RunId, Tenant};
+use offtake_model::{Fault, FlowId, Millis, RunId, Tenant};
 
 use crate::resources::{Page, PageRequest, Span};
 
@@ -22,6 +22,11 @@ pub trait RunLog: Send + Sync {
 
     /// How many runs match.
     async fn count(&self, tenant: &Tenant, query: &RunQuery) -> Result<u64, Fault>;
+
+    /// Removes ended runs that began before that instant, at most `limit` of them, oldest first; says how many. Stay do
+    /// the newest run of a flow that exists, and runs with files that are still to be cleared away. Delivered files and
+    /// manifests are not touched, nor what the flow's position is.
+    async fn purge(&self, before: Millis, limit: u32) -> Result<u64, Fault>;
 
     /// The newest run of each flow that has one.
     async fn latest(&self, tenant: &Tenant, flows: &[FlowId]) -> Result<Vec<RunView>, Fault>;

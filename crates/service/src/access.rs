@@ -9,7 +9,7 @@ use offtake_model::resource::Object;
 use offtake_model::{
     ClientId, ErrorCode, Fault, OrgId, Permission, Quotas, Role, RoleBinding, SandboxName,
 };
-use offtake_ports::{ClientRecord, Organisation, Sandbox};
+use offtake_ports::{ClientRecord, FormerSecret, Organisation, Sandbox};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -19,6 +19,9 @@ use crate::service::{Service, not_found};
 
 /// Most role bindings of one client.
 const BINDINGS_MAX: usize = 100;
+
+/// Longest time that a replaced secret is still accepted: 30 days.
+const GRACE_SECS_MAX: i64 = 30 * 24 * 60 * 60;
 
 /// Longest name of a sandbox, in characters.
 const SANDBOX_NAME_CHARS_MAX: usize = 64;
@@ -125,13 +128,14 @@ impl Service {
 
     /// Makes a client in the caller's organisation.
     pub async fn create_client(&self, caller: &Caller, once: Once<'_>) -> Result<NewSecret, Fault> {
-        let fields = known("the body", once.body, &["name", "roles"])?;
+        let fields = known("the body", once.body, &["name", "roles", "subject"])?;
         let name = validate::name(once.body)?;
         let roles = self.bindings(caller, fields.get("roles")).await?;
         let mut made = self.new_client(&caller.tenant.org, name, roles);
         let fresh = made.client.id.0.clone();
         let id = self.secret_once(caller, "clients", once, fresh);
         made.client.id = ClientId(id.await?);
+        made.client.subject = subject(fields)?;
         self.identity
             .add_client(&made.client, &caller.actor())
             .await?;
@@ -164,13 +168,16 @@ impl Service {
         id: &str,
         body: &Value,
     ) -> Result<ClientRecord, Fault> {
-        let fields = known("the body", body, &["name", "roles", "enabled"])?;
+        let fields = known("the body", body, &["name", "roles", "enabled", "subject"])?;
         let mut client = self.client_to_change(caller, id).await?;
         if fields.contains_key("name") {
             client.name = validate::name(body)?;
         }
         if let Some(roles) = fields.get("roles") {
             client.roles = self.bindings(caller, Some(roles)).await?;
+        }
+        if fields.contains_key("subject") {
+            client.subject = subject(fields)?;
         }
         match fields.get("enabled") {
             None => {}
@@ -193,10 +200,24 @@ impl Service {
         Ok(client)
     }
 
-    /// Gives a client a new secret; the old one ends at once, tokens issued for it live on until they expire.
-    pub async fn rotate_secret(&self, caller: &Caller, id: &str) -> Result<NewSecret, Fault> {
+    /// Gives a client a new secret. The old one ends at once, or after the grace that the body asks for; tokens issued
+    /// for it live on until they expire.
+    pub async fn rotate_secret(
+        &self,
+        caller: &Caller,
+        id: &str,
+        body: Option<&Value>,
+    ) -> Result<NewSecret, Fault> {
+        let grace = match body {
+            Some(body) => grace(known("the body", body, &["graceSeconds"])?)?,
+            None => 0,
+        };
         let mut client = self.client_to_change(caller, id).await?;
         let secret = self.new_secret();
+        client.former_secret = (grace > 0).then(|| FormerSecret {
+            sha256: client.secret_sha256,
+            until: self.clock.now().plus_millis(grace * 1_000),
+        });
         client.secret_sha256 = sha256(&secret);
         self.identity
             .replace_client(&client, &caller.actor())
@@ -269,6 +290,8 @@ impl Service {
                 org: org.clone(),
                 name,
                 secret_sha256: sha256(&secret),
+                former_secret: None,
+                subject: None,
                 created_at: self.clock.now(),
                 enabled: true,
                 roles,
@@ -299,6 +322,34 @@ fn view(sandbox: Sandbox) -> SandboxView {
     SandboxView {
         created_at: calendar::rfc3339(sandbox.created_at),
         sandbox,
+    }
+}
+
+/// The client's name at the issuer outside.
+fn subject(fields: &Object) -> Result<Option<String>, Fault> {
+    let subject = text(fields, "subject")?;
+    match subject.map(|text| text.chars().count()) {
+        Some(0 | 257..) => Err(invalid(
+            "`subject` must be 1 to 256 characters, or null for none".to_owned(),
+        )),
+        Some(_) | None => Ok(subject.map(str::to_owned)),
+    }
+}
+
+fn grace(fields: &Object) -> Result<i64, Fault> {
+    match fields.get("graceSeconds") {
+        None | Some(Value::Null) => Ok(0),
+        Some(value) => {
+            let secs = value
+                .as_i64()
+                .filter(|it| (0..=GRACE_SECS_MAX).contains(it));
+            secs.ok_or_else(|| {
+                invalid(format!(
+                    "`graceSeconds` must be a whole number from 0 to {GRACE_SECS_MAX}, got {}",
+                    shown(value)
+                ))
+            })
+        }
     }
 }
 

@@ -10,12 +10,13 @@ use offtake_model::{
     Actor, ClientId, ErrorCode, Fault, OrgId, Permission, Quotas, Role, RoleBinding, SandboxName,
     Tenant,
 };
-use offtake_ports::{Organisation, Sandbox};
+use offtake_ports::{ClientRecord, Organisation, Sandbox};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
+use crate::oidc::is_from_outside;
 use crate::service::Service;
-use crate::token::TOKEN_TTL_SECS;
+use crate::token::{TOKEN_TTL_SECS, TokenHolder};
 
 /// The sandbox of a request that names none (contract, D6).
 pub(crate) const DEFAULT_SANDBOX: &str = "prod";
@@ -168,7 +169,11 @@ impl Service {
         let stored = record
             .as_ref()
             .map_or([0; 32], |record| record.secret_sha256);
-        let equal: bool = sha256(&grant.client_secret).ct_eq(&stored).into();
+        let given = sha256(&grant.client_secret);
+        let former = record.as_ref().and_then(|record| record.former_secret);
+        let former = former.filter(|former| former.until > self.clock.now());
+        let by_former = former.map_or([0; 32], |former| former.sha256).ct_eq(&given);
+        let equal: bool = (given.ct_eq(&stored) | by_former).into();
         let granted = record.filter(|record| equal && record.enabled);
         let Some(record) = granted else {
             return Err(Fault::new(
@@ -188,25 +193,25 @@ impl Service {
     /// Recognises the caller, in the documented order of checks.
     pub async fn authenticate(&self, given: &Presented<'_>) -> Result<Caller, Fault> {
         let authorization = present(given.authorization, ErrorCode::TokenMissing)?;
-        let bearer = bearer_token(authorization)
-            .and_then(|token| self.tokens.verify(token, self.clock.now()))
-            .ok_or_else(|| refused(ErrorCode::TokenInvalid))?;
+        let bearer = match bearer_token(authorization) {
+            Some(token) => self.bearer(token).await,
+            None => None,
+        };
+        let bearer = bearer.ok_or_else(|| refused(ErrorCode::TokenInvalid))?;
 
         let api_key = present(given.api_key, ErrorCode::ApiKeyMissing)?;
-        if api_key != bearer.client.as_str() {
-            return Err(refused(ErrorCode::ApiKeyInvalid));
-        }
-        let record = self.identity.client(&bearer.client).await?;
+        let client = ClientId(api_key.to_owned());
+        let record = self.identity.client(&client).await?;
         let record = record
-            .filter(|record| record.enabled)
+            .filter(|record| record.enabled && bearer.speaks_for(record))
             .ok_or_else(|| refused(ErrorCode::ApiKeyInvalid))?;
 
         let org = present(given.org, ErrorCode::OrgMissing)?;
-        if org != bearer.org.as_str() || record.org != bearer.org {
+        if org != record.org.as_str() || !bearer.is_for(&record.org) {
             return Err(refused(ErrorCode::OrgNotEntitled));
         }
 
-        let sandbox = self.sandbox_of(&bearer.org, given).await?;
+        let sandbox = self.sandbox_of(&record.org, given).await?;
         let roles_where = |held: &dyn Fn(&RoleBinding) -> bool| {
             let bindings = record.roles.iter().filter(|binding| held(binding));
             bindings.map(|binding| binding.role).collect()
@@ -217,12 +222,22 @@ impl Service {
             operation: given.operation.to_owned(),
             address: given.address.map(str::to_owned),
             tenant: Tenant {
-                org: bearer.org,
+                org: record.org.clone(),
                 sandbox: sandbox.name.clone(),
             },
-            client: bearer.client,
+            client,
             sandbox,
         })
+    }
+
+    async fn bearer(&self, token: &str) -> Option<Bearer> {
+        let now = self.clock.now();
+        match &self.oidc {
+            Some(oidc) if is_from_outside(token) => {
+                oidc.verify(token, now).await.map(Bearer::Outside)
+            }
+            Some(_) | None => self.tokens.verify(token, now).map(Bearer::Own),
+        }
     }
 
     /// A sandbox of the caller's organisation, by name.
@@ -258,6 +273,31 @@ impl Service {
     pub(crate) fn new_secret(&self) -> SecretString {
         let bits = [self.ids.bytes16(), self.ids.bytes16()].concat();
         SecretString::from(URL_SAFE_NO_PAD.encode(bits))
+    }
+}
+
+/// Whom a valid token was issued to.
+enum Bearer {
+    /// One of ours: a client.
+    Own(TokenHolder),
+    /// The issuer's outside: a subject.
+    Outside(String),
+}
+
+impl Bearer {
+    fn speaks_for(&self, record: &ClientRecord) -> bool {
+        match self {
+            Self::Own(holder) => holder.client == record.id,
+            Self::Outside(subject) => record.subject.as_ref() == Some(subject),
+        }
+    }
+
+    /// Our own tokens name the organisation, too; a client does not move.
+    fn is_for(&self, org: &OrgId) -> bool {
+        match self {
+            Self::Own(holder) => holder.org == *org,
+            Self::Outside(_) => true,
+        }
     }
 }
 

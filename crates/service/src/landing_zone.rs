@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use offtake_model::{ErrorCode, Fault, Millis, Tenant};
 use offtake_ports::{
-    OpenZoneFile, ZoneFiles, ZoneGrants, ZoneIssuer, ZoneKeys, ZonePage, ZonePlace, ZoneQuery,
+    Keys, OpenZoneFile, ZoneFiles, ZoneGrants, ZoneIssuer, ZoneKeys, ZonePage, ZonePlace, ZoneQuery,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -30,6 +30,9 @@ pub const ZONES: &str = "/offtake/v1/landing-zone";
 /// The documented name of a sandbox's one container.
 const CONTAINER: &str = "dlz-destination";
 
+/// What the keys of addresses are derived for.
+const PURPOSE: &str = "landing zone signatures";
+
 /// Documented types of a zone; there is one container for both.
 const TYPES: [&str; 2] = ["dlz_destination", "user_drop_zone"];
 
@@ -39,8 +42,6 @@ pub struct LandingZone {
     pub backend: ZoneBackend,
     /// Keeps what voids signatures.
     pub grants: Arc<dyn ZoneGrants>,
-    /// Signs addresses; derived from the key file.
-    pub signing_key: [u8; 32],
     /// Days after which files are taken away; never when absent.
     pub retention_days: Option<u32>,
     /// How long credentials are good.
@@ -79,26 +80,29 @@ pub struct ZoneCredentials {
 pub(crate) struct Zone {
     backend: ZoneBackend,
     grants: Arc<dyn ZoneGrants>,
-    signer: Signer,
+    keys: Arc<dyn Keys>,
     retention_days: Option<u32>,
     credentials_ttl: Duration,
     public_url: Option<String>,
 }
 
-impl From<LandingZone> for Zone {
-    fn from(zone: LandingZone) -> Self {
+impl Zone {
+    /// Addresses are signed with keys derived from these.
+    pub(crate) fn new(zone: LandingZone, keys: Arc<dyn Keys>) -> Self {
         Self {
             backend: zone.backend,
             grants: zone.grants,
-            signer: Signer::new(&zone.signing_key),
+            keys,
             retention_days: zone.retention_days,
             credentials_ttl: zone.credentials_ttl,
             public_url: zone.public_url,
         }
     }
-}
 
-impl Zone {
+    fn signer(&self) -> Signer {
+        Signer::new(&self.keys.derive(PURPOSE))
+    }
+
     fn place(&self, tenant: &Tenant) -> ZonePlace {
         match &self.backend {
             ZoneBackend::Folder(_) => ZonePlace::Container {
@@ -109,7 +113,13 @@ impl Zone {
         }
     }
 
-    fn sign(&self, tenant: &Tenant, generation: u64, now: Millis, host: &str) -> ZoneKeys {
+    fn sign(
+        &self,
+        tenant: &Tenant,
+        generation: u64,
+        now: Millis,
+        host: &str,
+    ) -> Result<ZoneKeys, Fault> {
         let ttl = i64::try_from(self.credentials_ttl.as_secs()).unwrap_or(i64::MAX);
         let expires_at = Millis::from_secs(now.secs().saturating_add(ttl));
         let claims = Claims {
@@ -122,11 +132,11 @@ impl Zone {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{host}"),
         };
-        ZoneKeys::Signature {
+        Ok(ZoneKeys::Signature {
             url: format!("{origin}{ZONES}/{}/{CONTAINER}", claims.account),
-            token: self.signer.token(&claims),
+            token: self.signer().token(&claims)?,
             expires_at,
-        }
+        })
     }
 }
 
@@ -185,7 +195,9 @@ impl Service {
     ) -> Result<ZoneCredentials, Fault> {
         let zone = &self.zone;
         let keys = match &zone.backend {
-            ZoneBackend::Folder(_) => zone.sign(&caller.tenant, generation, self.clock.now(), host),
+            ZoneBackend::Folder(_) => {
+                zone.sign(&caller.tenant, generation, self.clock.now(), host)?
+            }
             ZoneBackend::Store(issuer) => {
                 issuer.issue(&caller.tenant, zone.credentials_ttl).await?
             }
@@ -207,7 +219,7 @@ impl Service {
         let ZoneBackend::Folder(files) = &self.zone.backend else {
             return Err(missing());
         };
-        let claims = self.zone.signer.verify(account, container, shown)?;
+        let claims = self.zone.signer().verify(account, container, shown)?;
         if claims.expires_at <= self.clock.now() {
             return Err(Fault::new(
                 ErrorCode::SignatureExpired,

@@ -18,8 +18,10 @@ mod files;
 mod flows;
 mod identity;
 mod inherit;
+mod keys;
 mod landing_zone;
 mod listing;
+mod oidc;
 mod once;
 mod patch;
 mod previews;
@@ -58,11 +60,13 @@ pub use files::DataFileView;
 pub use flows::{FlowAction, FlowStart, FlowView};
 pub use identity::{Caller, FirstClient, Grant, IssuedToken, Presented, SandboxView};
 pub use inherit::{ConnectionHead, TargetHead};
+pub use keys::KeysView;
 pub use landing_zone::{
     LandingZone, ShownSignature, ZONES, ZoneBackend, ZoneCredentials, ZoneReader, ZoneView,
     signed_url,
 };
 pub use listing::{ListParams, Listed, Listing};
+pub use oidc::{OidcAlgorithm, OidcSettings};
 pub use once::Once;
 pub use quotas::OrganisationView;
 pub use recovery::{DatasetVerdict, HeldFlowView, ReconcileVerdict, ReconcileWish};

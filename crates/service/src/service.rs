@@ -8,8 +8,8 @@ use offtake_model::{
 };
 use offtake_ports::{
     AuditLog, BatchStore, Catalog, Clock, DeliveryQueue, Explorer, IdentityStore, Ids, Intake,
-    Lake, LakeRoots, Page, PageRequest, RecoveryStore, Replaced, RequestKeys, ResourceQuery,
-    ResourceStore, RunLog, Secrets, Sinks, Sources, Uploads,
+    KeySetSource, Keys, Lake, LakeRoots, Page, PageRequest, RecoveryStore, Replaced, RequestKeys,
+    ResourceQuery, ResourceStore, RunLog, Secrets, Sinks, Sources, Uploads,
 };
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ use crate::etag;
 use crate::identity::Caller;
 use crate::landing_zone::{LandingZone, Zone};
 use crate::listing::Listing;
+use crate::oidc::{Oidc, OidcSettings};
 use crate::token::Tokens;
 
 /// The ports behind the service.
@@ -65,8 +66,10 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub ids: Arc<dyn Ids>,
-    /// Signs tokens; derived from the key file.
-    pub token_key: [u8; 32],
+    /// The keys behind secrets and tokens.
+    pub key_ring: Arc<dyn Keys>,
+    /// An issuer outside whose tokens are accepted beside our own, and where its keys are.
+    pub oidc: Option<(OidcSettings, Arc<dyn KeySetSource>)>,
     /// Wakes the scheduler after something became due. A hint: without it the scheduler comes by itself.
     pub nudge: Arc<dyn Fn() + Send + Sync>,
     /// Wakes the promoter after a batch was completed. A hint, too.
@@ -98,6 +101,8 @@ pub struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) tokens: Tokens,
+    pub(crate) oidc: Option<Oidc>,
+    pub(crate) key_ring: Arc<dyn Keys>,
     nudge: Arc<dyn Fn() + Send + Sync>,
     nudge_promoter: Arc<dyn Fn() + Send + Sync>,
 }
@@ -143,10 +148,14 @@ impl Service {
             lake: deps.lake,
             recovery: deps.recovery,
             archive: deps.archive,
-            zone: deps.landing_zone.into(),
+            zone: Zone::new(deps.landing_zone, Arc::clone(&deps.key_ring)),
             clock: deps.clock,
             ids: deps.ids,
-            tokens: Tokens::new(&deps.token_key),
+            tokens: Tokens::new(Arc::clone(&deps.key_ring)),
+            oidc: deps
+                .oidc
+                .map(|(settings, source)| Oidc::new(settings, source)),
+            key_ring: deps.key_ring,
             nudge: deps.nudge,
             nudge_promoter: deps.nudge_promoter,
         }

@@ -2,8 +2,12 @@
 //!
 //! The one law: one algorithm, chosen here. What a token's header says never selects key or algorithm.
 
+use std::sync::Arc;
+
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use offtake_model::{ClientId, ErrorCode, Fault, Millis, OrgId};
+use offtake_ports::Keys;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 /// Seconds a token lives (contract, 2.4).
@@ -19,16 +23,18 @@ const ALGORITHM: Algorithm = Algorithm::HS256;
 const ISSUER: &str = "offtake";
 const AUDIENCE: &str = "offtake-api";
 
-/// Signs and checks tokens with one key.
+/// What the keys of tokens are derived for.
+const PURPOSE: &str = "access tokens";
+
+/// Signs tokens with the current key; checks them with any that is not retired, so that a new key ends none.
 pub(crate) struct Tokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    keys: Arc<dyn Keys>,
     validation: Validation,
 }
 
 /// What a valid token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Bearer {
+pub(crate) struct TokenHolder {
     /// Whom it was issued to.
     pub(crate) client: ClientId,
     /// The client's organisation.
@@ -47,19 +53,15 @@ struct Claims {
 }
 
 impl Tokens {
-    /// Signs with `key`, 256 secret bits.
-    pub(crate) fn new(key: &[u8; 32]) -> Self {
+    /// Signs with keys derived from these.
+    pub(crate) fn new(keys: Arc<dyn Keys>) -> Self {
         let mut validation = Validation::new(ALGORITHM);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         // Expiry is compared below: the library reads the machine's clock, we have a clock of our own.
         validation.validate_exp = false;
-        Self {
-            encoding: EncodingKey::from_secret(key),
-            decoding: DecodingKey::from_secret(key),
-            validation,
-        }
+        Self { keys, validation }
     }
 
     /// Makes a token that is valid from `now` for [`TOKEN_TTL_SECS`].
@@ -78,23 +80,28 @@ impl Tokens {
             iat: now.secs(),
             exp: now.secs().saturating_add(TOKEN_TTL_SECS),
         };
-        encode(&Header::new(ALGORITHM), &claims, &self.encoding).map_err(|error| {
-            Fault::new(ErrorCode::Internal, "failed to sign a token").because(&error)
-        })
+        let failed = || Fault::new(ErrorCode::Internal, "failed to sign a token");
+        let keys = self.keys.derive(PURPOSE);
+        let key = keys.first().ok_or_else(failed)?;
+        let key = EncodingKey::from_secret(key.expose_secret());
+        encode(&Header::new(ALGORITHM), &claims, &key).map_err(|error| failed().because(&error))
     }
 
     /// What the token says, when it is ours and valid at `now`. Why it isn't is nobody's business.
-    pub(crate) fn verify(&self, token: &str, now: Millis) -> Option<Bearer> {
+    pub(crate) fn verify(&self, token: &str, now: Millis) -> Option<TokenHolder> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
         }
-        let claims = decode::<Claims>(token, &self.decoding, &self.validation)
-            .ok()?
-            .claims;
+        let keys = self.keys.derive(PURPOSE);
+        let claims = keys.iter().find_map(|key| {
+            let key = DecodingKey::from_secret(key.expose_secret());
+            decode::<Claims>(token, &key, &self.validation).ok()
+        });
+        let claims = claims?.claims;
         let live = claims.exp.saturating_add(LEEWAY_SECS) > now.secs();
         let begun = claims.iat <= now.secs().saturating_add(LEEWAY_SECS);
         let bound = claims.sub == claims.client;
-        (live && begun && bound).then_some(Bearer {
+        (live && begun && bound).then_some(TokenHolder {
             client: ClientId(claims.client),
             org: OrgId(claims.org),
         })
@@ -103,18 +110,61 @@ impl Tokens {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use offtake_model::{ClientId, Millis, OrgId};
+    use offtake_model::{ClientId, Fault, Millis, OrgId};
+    use offtake_ports::{DerivedKey, KeyState, Keys};
     use serde_json::{Value, json};
 
-    use super::{ALGORITHM, Bearer, TOKEN_TTL_SECS, Tokens};
+    use super::{ALGORITHM, TOKEN_TTL_SECS, TokenHolder, Tokens};
 
     const NOW: Millis = Millis(1_790_000_000_000);
     const KEY: [u8; 32] = [7; 32];
 
+    /// Keys that are what they are.
+    struct Fixed(Vec<[u8; 32]>);
+
+    #[async_trait]
+    impl Keys for Fixed {
+        fn derive(&self, _purpose: &str) -> Vec<DerivedKey> {
+            let keys = self.0.iter();
+            keys.map(|key| DerivedKey::new(Box::new(*key))).collect()
+        }
+
+        async fn list(&self) -> Result<Vec<KeyState>, Fault> {
+            Ok(Vec::new())
+        }
+
+        async fn rotate(&self) -> Result<String, Fault> {
+            Ok(String::new())
+        }
+
+        async fn reseal(&self) -> Result<u64, Fault> {
+            Ok(0)
+        }
+
+        async fn retire(&self, _older_than: Duration) -> Result<Vec<String>, Fault> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn tokens(keys: &[[u8; 32]]) -> Tokens {
+        Tokens::new(Arc::new(Fixed(keys.to_vec())))
+    }
+
+    #[test]
+    fn a_new_key_ends_no_token_before_the_old_one_is_retired() {
+        let token = issued();
+        assert!(tokens(&[[8; 32], KEY]).verify(&token, NOW).is_some());
+        assert!(tokens(&[[8; 32]]).verify(&token, NOW).is_none());
+    }
+
     fn issued() -> String {
-        Tokens::new(&KEY)
+        tokens(&[KEY])
             .sign(&ClientId("c".to_owned()), &OrgId("o".to_owned()), NOW)
             .unwrap()
     }
@@ -143,10 +193,10 @@ mod tests {
 
     #[test]
     fn an_issued_token_names_its_client_and_organisation() {
-        let bearer = Tokens::new(&KEY).verify(&issued(), NOW);
+        let bearer = tokens(&[KEY]).verify(&issued(), NOW);
         assert_eq!(
             bearer,
-            Some(Bearer {
+            Some(TokenHolder {
                 client: ClientId("c".to_owned()),
                 org: OrgId("o".to_owned())
             })
@@ -155,17 +205,17 @@ mod tests {
 
     #[test]
     fn a_token_expires() {
-        let tokens = Tokens::new(&KEY);
+        let ours = tokens(&[KEY]);
         let near_end = NOW.plus_millis((TOKEN_TTL_SECS - 1) * 1000);
-        assert!(tokens.verify(&issued(), near_end).is_some());
+        assert!(ours.verify(&issued(), near_end).is_some());
         let past_leeway = NOW.plus_millis((TOKEN_TTL_SECS + 60) * 1000);
-        assert!(tokens.verify(&issued(), past_leeway).is_none());
+        assert!(ours.verify(&issued(), past_leeway).is_none());
     }
 
     #[test]
     fn a_token_signed_here_by_hand_is_accepted_so_that_the_table_below_proves_something() {
         let token = signed(&json!({"alg": "HS256", "typ": "JWT"}), &claims(), &KEY);
-        assert!(Tokens::new(&KEY).verify(&token, NOW).is_some());
+        assert!(tokens(&[KEY]).verify(&token, NOW).is_some());
         assert_eq!(ALGORITHM, jsonwebtoken::Algorithm::HS256);
     }
 
@@ -302,9 +352,10 @@ mod tests {
             ("claims are an array", signed(&hs, &json!([1]), &KEY)),
             ("too long", format!("{good}{}", "a".repeat(5000))),
         ];
-        let tokens = Tokens::new(&KEY);
+        let ours = tokens(&[KEY]);
+        assert!(table.len() >= 30);
         for (name, token) in table {
-            assert_eq!(tokens.verify(&token, NOW), None, "{name}");
+            assert_eq!(ours.verify(&token, NOW), None, "{name}");
         }
     }
 }

@@ -7,10 +7,11 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::header::DATE;
+use http::{HeaderMap, Request, Response};
 use offtake_model::{ErrorCode, Fault};
 use reqwest::Client;
 use url::Url;
@@ -85,6 +86,7 @@ impl Door {
             .execute(request)
             .await
             .map_err(|error| explained(&host, &error))?;
+        compare_clocks(answer.headers());
         self.read(&host, answer).await
     }
 
@@ -139,6 +141,20 @@ impl Door {
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         Ok(response)
     }
+}
+
+/// Signatures are good for minutes only, so that a wrong clock is worth an alarm before it is an error. Answers tell
+/// whole seconds.
+fn compare_clocks(headers: &HeaderMap) {
+    let told = headers.get(DATE).and_then(|value| value.to_str().ok());
+    let Some(theirs) = told.and_then(|text| httpdate::parse_http_date(text).ok()) else {
+        return;
+    };
+    let skew = match SystemTime::now().duration_since(theirs) {
+        Ok(ahead) => ahead.as_secs_f64(),
+        Err(behind) => -behind.duration().as_secs_f64(),
+    };
+    metrics::gauge!("offtake_clock_skew_seconds").set(skew);
 }
 
 impl From<Denial> for NoAnswer {

@@ -3,6 +3,7 @@
 mod address;
 mod door;
 mod guard;
+mod key_set;
 mod network;
 mod networks;
 mod read;
@@ -13,6 +14,7 @@ mod sts;
 mod tls;
 
 pub use door::{Door, NoAnswer, Patience, fault_behind};
+pub use key_set::HttpKeySet;
 pub use network::{Network, NetworkSettings};
 pub use networks::Networks;
 pub use read::{RootAddress, RootCredentials, read_store};

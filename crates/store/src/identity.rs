@@ -8,7 +8,7 @@ mod sandbox;
 use async_trait::async_trait;
 use offtake_model::audit::AuditObject;
 use offtake_model::{Actor, ClientId, Fault, Millis, OrgId, Role, RoleBinding, SandboxName, Usage};
-use offtake_ports::{ClientRecord, IdentityStore, Organisation, Sandbox};
+use offtake_ports::{ClientRecord, FormerSecret, IdentityStore, Organisation, Sandbox};
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::audit;
@@ -56,7 +56,7 @@ impl IdentityStore for Store {
     async fn clients(&self, org: &OrgId) -> Result<Vec<ClientRecord>, Fault> {
         let mut tx = self.read().await?;
         let rows: Vec<ClientRow> = sqlx::query_as(
-            "SELECT id, org, name, secret_sha256, created_at, enabled FROM client WHERE org = ?
+            "SELECT id, org, name, secret_sha256, former_sha256, former_until, subject, created_at, enabled FROM client WHERE org = ?
              ORDER BY created_at, id",
         )
         .bind(org.as_str())
@@ -80,9 +80,13 @@ impl IdentityStore for Store {
     async fn replace_client(&self, client: &ClientRecord, by: &Actor) -> Result<(), Fault> {
         let mut tx = self.write().await?;
         let before = read_client(&mut tx, &client.id).await?;
-        sqlx::query("UPDATE client SET name = ?, secret_sha256 = ?, enabled = ? WHERE id = ?")
+        sqlx::query("UPDATE client SET name = ?, secret_sha256 = ?, former_sha256 = ?, former_until = ?, subject = ?,
+                enabled = ? WHERE id = ?")
             .bind(&client.name)
             .bind(client.secret_sha256.as_slice())
+            .bind(client.former_secret.map(|former| former.sha256.to_vec()))
+            .bind(client.former_secret.map(|former| former.until.0))
+            .bind(&client.subject)
             .bind(client.enabled)
             .bind(client.id.as_str())
             .execute(&mut *tx)
@@ -254,7 +258,11 @@ fn digest_of(client: &ClientRecord) -> String {
         "disabled"
     };
     let secret = hex::encode(client.secret_sha256);
-    let mut columns = vec![client.name.as_str(), enabled, &secret];
+    let former = client.former_secret.map_or_else(String::new, |former| {
+        format!("{} {}", hex::encode(former.sha256), former.until.0)
+    });
+    let subject = client.subject.as_deref().unwrap_or_default();
+    let mut columns = vec![client.name.as_str(), enabled, &secret, &former, subject];
     columns.extend(roles.iter().map(String::as_str));
     audit::digest_of(&columns)
 }
@@ -272,7 +280,7 @@ async fn read_client(
     id: &ClientId,
 ) -> Result<Option<ClientRecord>, Fault> {
     let row: Option<ClientRow> = sqlx::query_as(
-        "SELECT id, org, name, secret_sha256, created_at, enabled FROM client WHERE id = ?",
+        "SELECT id, org, name, secret_sha256, former_sha256, former_until, subject, created_at, enabled FROM client WHERE id = ?",
     )
     .bind(id.as_str())
     .fetch_optional(&mut *db)
@@ -286,12 +294,14 @@ async fn read_client(
 
 async fn insert_client(db: &mut SqliteConnection, client: &ClientRecord) -> Result<(), Fault> {
     sqlx::query(
-        "INSERT INTO client (id, org, name, secret_sha256, created_at, enabled) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO client (id, org, name, secret_sha256, subject, created_at, enabled)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(client.id.as_str())
     .bind(client.org.as_str())
     .bind(&client.name)
     .bind(client.secret_sha256.as_slice())
+    .bind(&client.subject)
     .bind(client.created_at.0)
     .bind(client.enabled)
     .execute(&mut *db)
@@ -342,21 +352,34 @@ struct ClientRow {
     org: String,
     name: String,
     secret_sha256: Vec<u8>,
+    former_sha256: Option<Vec<u8>>,
+    former_until: Option<i64>,
+    subject: Option<String>,
     created_at: i64,
     enabled: bool,
 }
 
 impl ClientRow {
     fn into_record(self, roles: Vec<RoleBinding>) -> Result<ClientRecord, Fault> {
-        let secret_sha256 = self
-            .secret_sha256
-            .try_into()
-            .map_err(|_| corrupt(format_args!("client {} has no proper digest", self.id)))?;
+        let digest = |bytes: Vec<u8>| -> Result<[u8; 32], Fault> {
+            let proper = bytes.try_into();
+            proper.map_err(|_| corrupt(format_args!("client {} has no proper digest", self.id)))
+        };
+        let secret_sha256 = digest(self.secret_sha256)?;
+        let former_secret = match self.former_sha256.zip(self.former_until) {
+            Some((bytes, until)) => Some(FormerSecret {
+                sha256: digest(bytes)?,
+                until: Millis(until),
+            }),
+            None => None,
+        };
         Ok(ClientRecord {
             id: ClientId(self.id),
             org: OrgId(self.org),
             name: self.name,
             secret_sha256,
+            former_secret,
+            subject: self.subject,
             created_at: Millis(self.created_at),
             enabled: self.enabled,
             roles,

@@ -28,5 +28,5 @@ mod store;
 mod zone;
 
 pub use backup::{Copied, Restoring, check_copy, copy_database};
-pub use secrets::KeyFileSecrets;
+pub use secrets::{KeyFileSecrets, StoredKeys, former_keys};
 pub use store::Store;

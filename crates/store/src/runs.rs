@@ -3,17 +3,18 @@
 //! The one law: a view shows committed state of one instant.
 
 mod delivery;
+mod purge;
 
 use async_trait::async_trait;
 use offtake_model::run::RunView;
-use offtake_model::{Fault, FlowId, Run, RunId, Tenant};
+use offtake_model::{Fault, FlowId, Millis, Run, RunId, Tenant};
 use offtake_ports::{Page, PageRequest, RunLog, RunQuery};
 use sqlx::SqliteConnection;
 
 use crate::failure::Attempting;
 use crate::rows::run::RunRow;
 use crate::select::Selection;
-use crate::store::Store;
+use crate::store::{Store, commit};
 
 #[async_trait]
 impl RunLog for Store {
@@ -28,6 +29,13 @@ impl RunLog for Store {
                 .await
                 .attempting(format_args!("read run {run}"))?;
         Ok(views(&mut tx, rows).await?.pop())
+    }
+
+    async fn purge(&self, before: Millis, limit: u32) -> Result<u64, Fault> {
+        let mut tx = self.write().await?;
+        let removed = purge::purge(&mut tx, before, limit).await?;
+        commit(tx).await?;
+        Ok(removed)
     }
 
     async fn list(

@@ -1,37 +1,38 @@
 //! Secrets at rest: sealed with a key that lies in a file beside the database.
 //!
-//! Each secret has a random key of its own, which the key file's key wraps; changing the key file's key later
-//! means wrapping anew, not encrypting anew. Whoever has both the database and the key file can read the secrets.
+//! Each secret has a random key of its own, which the key file's key wraps. Whoever has both the database and the key
+//! file can read the secrets. The key can be changed while the service runs, see [`rotation`].
 //!
 //! The one law: ciphertext opens only for the tenant and place it was sealed for.
 
 mod envelope;
 mod key_file;
+mod ring;
+mod rotation;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use aws_lc_rs::hmac;
 use offtake_model::resource::SealedSecret;
 use offtake_model::{ErrorCode, Fault, Tenant};
-use offtake_ports::Secrets;
+use offtake_ports::{DerivedKey, Secrets};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use envelope::Envelope;
+pub use key_file::former_keys;
+use ring::Ring;
+pub use rotation::StoredKeys;
 
 /// Bytes of every key.
 const KEY_BYTES: usize = 32;
 
-const WRAPPING: &str = "secrets/wrapping/v1";
-const KEY_ID: &str = "secrets/key-id/v1";
-const KEY_ID_CHARS: usize = 8;
-
-/// Seals secrets with the key in `offtake.key`.
+/// Seals secrets with the key in `offtake.key`. Clones share their keys.
+#[derive(Clone)]
 pub struct KeyFileSecrets {
-    master: Zeroizing<[u8; KEY_BYTES]>,
-    envelope: Envelope,
+    dir: PathBuf,
+    ring: Arc<RwLock<Arc<Ring>>>,
 }
 
 impl fmt::Debug for KeyFileSecrets {
@@ -41,37 +42,51 @@ impl fmt::Debug for KeyFileSecrets {
 }
 
 impl KeyFileSecrets {
-    /// Reads the key file of a data directory; makes it with a random key when there is none.
+    /// Reads the key files of a data directory; makes the first with a random key when there is none.
     ///
     /// # Errors
-    /// `STORE_UNAVAILABLE` when the file cannot be read or written, holds no key, or could be read by others.
+    /// `STORE_UNAVAILABLE` when a file cannot be read or written, holds no key, or could be read by others.
     pub fn open(dir: &Path) -> Result<Self, Fault> {
-        let master = key_file::read_or_create(dir)?;
-        let mut key_id = hex::encode(derive(&master, KEY_ID));
-        key_id.truncate(KEY_ID_CHARS);
-        let wrapping = Zeroizing::new(derive(&master, WRAPPING));
-        let envelope = Envelope::new(wrapping.as_slice(), key_id)?;
-        Ok(Self { master, envelope })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            ring: Arc::new(RwLock::new(Arc::new(Ring::open(dir)?))),
+        })
     }
 
-    /// A key for another purpose, always the same for the same key file and purpose.
-    pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
-        derive(&self.master, purpose)
+    /// Keys for another purpose, always the same for the same key file and purpose: the current key's first, then
+    /// those of keys that are not retired yet.
+    pub fn derive(&self, purpose: &str) -> Vec<DerivedKey> {
+        let keys = self.ring().derive(purpose);
+        keys.into_iter()
+            .map(|key| DerivedKey::new(Box::new(*key)))
+            .collect()
     }
-}
 
-/// HKDF-SHA256's expansion to one block. The file's key is uniformly random, so nothing needs extracting first.
-fn derive(master: &[u8; KEY_BYTES], purpose: &str) -> [u8; KEY_BYTES] {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, master));
-    context.update(b"offtake/");
-    context.update(purpose.as_bytes());
-    context.update(&[1]);
-    let block = context.sign();
-    let mut key = [0; KEY_BYTES];
-    key.iter_mut()
-        .zip(block.as_ref())
-        .for_each(|(to, from)| *to = *from);
-    key
+    fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again.
+    fn reload(&self) -> Result<Arc<Ring>, Fault> {
+        let ring = Arc::new(Ring::open(&self.dir)?);
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&ring);
+        Ok(ring)
+    }
+
+    fn open_text(
+        &self,
+        tenant: &Tenant,
+        place: &str,
+        text: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        if let Some(opened) = self.ring().open_text(tenant, place, text) {
+            return opened;
+        }
+        // A worker process learns of a new key when it meets what the service sealed with it.
+        let ring = self.reload()?;
+        let opened = ring.open_text(tenant, place, text);
+        opened.unwrap_or_else(|| Err(ring.unknown(place, text)))
+    }
 }
 
 #[async_trait]
@@ -83,7 +98,7 @@ impl Secrets for KeyFileSecrets {
         plaintext: &SecretString,
     ) -> Result<SealedSecret, Fault> {
         let text = self
-            .envelope
+            .ring()
             .seal(tenant, place, plaintext.expose_secret().as_bytes())?;
         Ok(SealedSecret { text })
     }
@@ -94,7 +109,7 @@ impl Secrets for KeyFileSecrets {
         place: &str,
         sealed: &SealedSecret,
     ) -> Result<SecretString, Fault> {
-        let plaintext = self.envelope.open(tenant, place, &sealed.text)?;
+        let plaintext = self.open_text(tenant, place, &sealed.text)?;
         let text = std::str::from_utf8(&plaintext).map_err(|_| {
             Fault::new(
                 ErrorCode::Internal,

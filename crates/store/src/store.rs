@@ -101,6 +101,20 @@ impl Store {
         }
     }
 
+    /// Reads the whole database and says what is wrong with it; nothing when all is well. Takes its time.
+    ///
+    /// # Errors
+    /// `STORE_UNAVAILABLE` when it cannot be read.
+    pub async fn check(&self) -> Result<Vec<String>, Fault> {
+        let mut tx = self.read().await?;
+        let lines: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(20)")
+            .fetch_all(&mut *tx)
+            .await
+            .attempting("check the database")?;
+        let wrong = lines.into_iter().filter(|line| line != "ok");
+        Ok(wrong.collect())
+    }
+
     /// Waits for transactions under way and closes the database. Later calls on any clone fail.
     pub async fn close(&self) {
         self.inner.readers.close().await;

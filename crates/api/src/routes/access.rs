@@ -14,7 +14,7 @@ use offtake_api_types::{ItemsOf, Sandbox};
 use offtake_model::ErrorCode;
 use offtake_service::Service;
 
-use crate::body::JsonBody;
+use crate::body::{JsonBody, MaybeJson};
 use crate::document::bodies;
 use crate::document::says::says;
 use crate::gate::Who;
@@ -239,7 +239,8 @@ async fn rotate_secret(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
     Path(id): Path<String>,
+    MaybeJson(body): MaybeJson,
 ) -> Reply {
-    let rotated = service.rotate_secret(&caller, &id).await?;
+    let rotated = service.rotate_secret(&caller, &id, body.as_ref()).await?;
     Ok(Json(wire::with_secret(&rotated)).into_response())
 }

@@ -90,6 +90,7 @@ pub(crate) fn client(record: &ClientRecord) -> Client {
         name: record.name.clone(),
         org: record.org.to_string(),
         enabled: record.enabled,
+        subject: record.subject.clone(),
         roles: roles.collect(),
         created_at: record.created_at.0,
         secret: None,

@@ -191,6 +191,9 @@ async fn request(world: &World, operation: &str) -> (String, Value, Vec<(&'stati
             format!("/offtake/v1/organisations/{}", world.first.org),
             json!({"quotas": {"flows": 9}}),
         ),
+        "POST /offtake/v1/keys/rotate" | "POST /offtake/v1/keys/retire" => {
+            plain(operation[5..].to_owned(), Value::Null)
+        }
         "POST /offtake/v1/clients" => plain(
             operation[5..].to_owned(),
             json!({"name": "c", "roles": [{"role": "viewer"}]}),
@@ -198,15 +201,12 @@ async fn request(world: &World, operation: &str) -> (String, Value, Vec<(&'stati
         "PATCH /offtake/v1/clients/{id}" | "POST /offtake/v1/clients/{id}/secret" => {
             let body = json!({"name": "c", "roles": [{"role": "viewer"}]});
             let id = world.post("/offtake/v1/clients", &body).await.id();
-            let tail = if operation.ends_with("secret") {
-                "/secret"
+            let path = format!("/offtake/v1/clients/{id}");
+            if operation.ends_with("/secret") {
+                plain(format!("{path}/secret"), Value::Null)
             } else {
-                ""
-            };
-            plain(
-                format!("/offtake/v1/clients/{id}{tail}"),
-                json!({"enabled": false}),
-            )
+                plain(path, json!({"enabled": false}))
+            }
         }
         "POST /runs/{id}/action" => {
             let run = world

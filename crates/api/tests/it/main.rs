@@ -18,6 +18,7 @@ mod document;
 mod edits;
 mod flows;
 mod identity;
+mod keys;
 mod landing_zone;
 mod limits;
 mod lists;

@@ -22,8 +22,8 @@ use offtake_ports::{
     Catalog, ClientRecord, Clock, IdentityStore, Ids, LakeRoots, ResourceQuery, ResourceStore,
     RunLog, RunQuery, TableInfo,
 };
-use offtake_service::{Deps, FirstClient, LandingZone, Service, ZoneBackend};
-use offtake_store::{KeyFileSecrets, Store};
+use offtake_service::{Deps, FirstClient, LandingZone, Service, ZoneBackend, secrets_place};
+use offtake_store::{KeyFileSecrets, Store, StoredKeys};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -121,13 +121,12 @@ impl World {
             landing_zone: LandingZone {
                 backend: ZoneBackend::Folder(Arc::new(zone.clone())),
                 grants: Arc::new(store.clone()),
-                signing_key: secrets.derive("zone"),
                 retention_days: None,
                 credentials_ttl: Duration::from_hours(1),
                 public_url: None,
             },
-            token_key: secrets.derive("tokens"),
-            secrets: Arc::new(secrets),
+            secrets: Arc::new(secrets.clone()),
+            key_ring: Arc::new(StoredKeys::new(store.clone(), secrets, secrets_place)),
             catalog: Arc::new(OneTable),
             roots: Arc::new(OneTable),
             sinks: Arc::new(MemorySinks::new()),
@@ -135,6 +134,7 @@ impl World {
             destinations: vec![DestinationKind::LandingZone],
             clock: Arc::<SteppedClock>::clone(&clock),
             ids: Arc::new(CountedIds(AtomicU64::new(0))),
+            oidc: None,
             nudge: Arc::new(|| ()),
             nudge_promoter: Arc::new(|| ()),
         });
@@ -443,6 +443,8 @@ pub(crate) fn other_client(id: &str, org: &OrgId) -> ClientRecord {
         org: org.clone(),
         name: id.to_owned(),
         secret_sha256: [1; 32],
+        former_secret: None,
+        subject: None,
         created_at: Millis(NOW),
         enabled: true,
         roles: vec![RoleBinding::everywhere(Role::Admin)],

@@ -83,6 +83,9 @@ pub(crate) enum Clients {
         /// Where it may; in every sandbox when absent.
         #[arg(long)]
         sandbox: Option<String>,
+        /// Its name at the issuer of tokens outside (`[oidc]`).
+        #[arg(long)]
+        subject: Option<String>,
     },
     /// List the organisation's clients.
     List,
@@ -90,6 +93,9 @@ pub(crate) enum Clients {
     Rotate {
         /// Id of the client.
         id: String,
+        /// Seconds that the old secret is still accepted.
+        #[arg(long, default_value_t = 0)]
+        grace_secs: u32,
     },
     /// Refuse a client from now on, tokens included.
     Disable {
@@ -206,10 +212,11 @@ pub(crate) async fn clients(place: &Place, command: Clients, output: Output) -> 
             name,
             role,
             sandbox,
+            subject,
         } => {
             let role = role.to_possible_value().context("a role without a name")?;
             let binding = json!({ "role": role.get_name(), "sandbox": sandbox });
-            let body = json!({ "name": name, "roles": [binding] });
+            let body = json!({ "name": name, "roles": [binding], "subject": subject });
             let made = client.call(Method::POST, CLIENTS, Some(&body)).await?;
             secret(&made, output);
         }
@@ -223,9 +230,10 @@ pub(crate) async fn clients(place: &Place, command: Clients, output: Output) -> 
             )
             .await?;
         }
-        Clients::Rotate { id } => {
+        Clients::Rotate { id, grace_secs } => {
             let path = format!("{CLIENTS}/{id}/secret");
-            let rotated = client.call(Method::POST, &path, None).await?;
+            let body = json!({ "graceSeconds": grace_secs });
+            let rotated = client.call(Method::POST, &path, Some(&body)).await?;
             secret(&rotated, output);
         }
         Clients::Disable { id } => switch(&client, &id, false, output).await?,

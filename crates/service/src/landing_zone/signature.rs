@@ -13,7 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use offtake_core::calendar;
 use offtake_model::{ErrorCode, Fault, Millis, OrgId, SandboxName, Tenant};
-use secrecy::SecretString;
+use offtake_ports::DerivedKey;
+use secrecy::{ExposeSecret, SecretString};
 
 /// Version of the form, as clients of the blob service send it back.
 const VERSION: &str = "2024-11-04";
@@ -81,28 +82,36 @@ pub(super) fn account(tenant: &Tenant) -> String {
     format!("{org}-{}", tenant.sandbox)
 }
 
+/// Signs with the first key; checks with any, so that a new key ends no address.
 pub(super) struct Signer {
-    key: hmac::Key,
+    keys: Vec<hmac::Key>,
 }
 
 impl Signer {
-    /// Signs with `key`, 256 secret bits.
-    pub(super) fn new(key: &[u8; 32]) -> Self {
+    pub(super) fn new(keys: &[DerivedKey]) -> Self {
+        let key = |key: &DerivedKey| hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret());
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, key),
+            keys: keys.iter().map(key).collect(),
         }
     }
 
     /// The query that proves the claims.
-    pub(super) fn token(&self, claims: &Claims) -> SecretString {
-        let tag = hmac::sign(&self.key, claims.text().as_bytes());
+    pub(super) fn token(&self, claims: &Claims) -> Result<SecretString, Fault> {
+        let failed = || {
+            Fault::new(
+                ErrorCode::Internal,
+                "failed to sign an address: there is no key",
+            )
+        };
+        let key = self.keys.first().ok_or_else(failed)?;
+        let tag = hmac::sign(key, claims.text().as_bytes());
         let mut token = format!(
             "sv={VERSION}&sr={RESOURCE}&sp={PERMISSIONS}&se={}&si={}&sig=",
             calendar::rfc3339(claims.expires_at),
             claims.generation
         );
         let _ = write!(token, "{}", URL_SAFE_NO_PAD.encode(tag));
-        SecretString::from(token)
+        Ok(SecretString::from(token))
     }
 
     /// The claims, when the signature is ours and for that container. Whether they still hold is another question.
@@ -135,17 +144,28 @@ impl Signer {
             return Err(refused());
         }
         let tag = URL_SAFE_NO_PAD.decode(signature).map_err(|_| refused())?;
-        hmac::verify(&self.key, claims.text().as_bytes(), &tag).map_err(|_| refused())?;
-        Ok(claims)
+        let text = claims.text();
+        let fits = |key| hmac::verify(key, text.as_bytes(), &tag).is_ok();
+        self.keys
+            .iter()
+            .any(fits)
+            .then_some(claims)
+            .ok_or_else(refused)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use offtake_model::{ErrorCode, Millis, OrgId, SandboxName, Tenant};
+    use offtake_ports::DerivedKey;
     use secrecy::ExposeSecret;
 
     use super::{Claims, ShownSignature, Signer, account};
+
+    fn signer(keys: &[u8]) -> Signer {
+        let key = |byte: &u8| DerivedKey::new(Box::new([*byte; 32]));
+        Signer::new(&keys.iter().map(key).collect::<Vec<_>>())
+    }
 
     fn tenant() -> Tenant {
         Tenant {
@@ -181,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_signature_tells_what_was_signed_and_whose_zone_it_is() {
-        let signer = Signer::new(&[7; 32]);
-        let token = signer.token(&claims());
+        let signer = signer(&[7]);
+        let token = signer.token(&claims()).unwrap();
         let account = account(&tenant());
         let read = signer
             .verify(&account, "zone", &shown(token.expose_secret()))
@@ -192,13 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn a_new_key_ends_no_signature_before_the_old_one_is_retired() {
+        let token = signer(&[7]).token(&claims()).unwrap();
+        let shown = shown(token.expose_secret());
+        let account = account(&tenant());
+        assert!(signer(&[8, 7]).verify(&account, "zone", &shown).is_ok());
+        assert!(signer(&[8]).verify(&account, "zone", &shown).is_err());
+    }
+
+    #[test]
     fn any_change_voids_it() {
-        let signer = Signer::new(&[7; 32]);
-        let token = signer.token(&claims());
+        let one = signer(&[7]);
+        let token = one.token(&claims()).unwrap();
         let token = token.expose_secret().to_owned();
         let ours = account(&tenant());
         let refused = |account: &str, container: &str, token: &str| {
-            let answer = signer.verify(account, container, &shown(token));
+            let answer = one.verify(account, container, &shown(token));
             assert_eq!(
                 answer.map_err(|fault| fault.code),
                 Err(ErrorCode::SignatureInvalid),
@@ -229,7 +258,7 @@ mod tests {
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             refused(&ours, "zone", &String::from_utf8(bytes).unwrap());
         }
-        let other = Signer::new(&[8; 32]).token(&claims());
+        let other = signer(&[8]).token(&claims()).unwrap();
         refused(&ours, "zone", other.expose_secret());
     }
 }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::KEY_BYTES;
 
-const FORM: &str = "v1";
+pub(super) const FORM: &str = "v1";
 const TAG_BYTES: usize = 16;
 
 /// Seals and opens with one wrapping key.
@@ -32,6 +32,11 @@ impl Envelope {
         Ok(Self { key_id, wrapping })
     }
 
+    /// The name of the key.
+    pub(super) fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
     /// Seals for one place of one tenant.
     pub(super) fn seal(
         &self,
@@ -44,7 +49,7 @@ impl Envelope {
             .map_err(|_| broken("seal", place))
     }
 
-    /// Opens what was sealed for the same place of the same tenant.
+    /// Opens what was sealed with this key for the same place of the same tenant.
     pub(super) fn open(
         &self,
         tenant: &Tenant,
@@ -59,15 +64,6 @@ impl Envelope {
         else {
             return Err(broken("read the form of", place));
         };
-        if key_id != self.key_id {
-            return Err(Fault::new(
-                ErrorCode::StoreUnavailable,
-                format!(
-                    "the secret of {place} was sealed with key {key_id}, but offtake.key holds key {}; put the right key file back or give the credentials again",
-                    self.key_id
-                ),
-            ));
-        }
         let aad = Self::binding(tenant, place, key_id);
         self.try_open(&aad, wrapped, sealed)
             .map_err(|_| broken("open", place))
@@ -110,6 +106,13 @@ impl Envelope {
     }
 }
 
+/// The key that a sealed text names.
+pub(super) fn key_id_of(text: &str) -> Option<&str> {
+    let (form, rest) = text.split_once('.')?;
+    let (key_id, _) = rest.split_once('.')?;
+    (form == FORM).then_some(key_id)
+}
+
 fn encrypt(key: &RandomizedNonceKey, aad: &[u8], plaintext: &[u8]) -> Result<String, Unspecified> {
     // With room for the tag from the start the buffer never moves, so no copy of the plaintext is left.
     let mut buffer = Zeroizing::new(Vec::with_capacity(plaintext.len() + TAG_BYTES));
@@ -135,7 +138,7 @@ fn decrypt(
 }
 
 /// Says no more than that it failed: why would help whoever tampers.
-fn broken(verb: &str, place: &str) -> Fault {
+pub(super) fn broken(verb: &str, place: &str) -> Fault {
     Fault::new(
         ErrorCode::Internal,
         format!("failed to {verb} the secret of {place}; give the credentials again"),

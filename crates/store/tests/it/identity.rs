@@ -33,6 +33,8 @@ pub(crate) fn client(org: &OrgId, id: &str) -> ClientRecord {
         org: org.clone(),
         name: "first".to_owned(),
         secret_sha256: [7; 32],
+        former_secret: None,
+        subject: None,
         created_at: START,
         enabled: true,
         roles: vec![

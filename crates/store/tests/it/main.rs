@@ -13,6 +13,7 @@ mod opening;
 mod quotas;
 mod recovery;
 mod resources;
+mod rotation;
 mod runs;
 mod secrets;
 mod zone;
