@@ -28,6 +28,8 @@ pub(crate) struct Selection {
     led: Vec<Condition>,
     /// What is tested on each row that the index leads to.
     tested: Vec<Condition>,
+    /// The place that rows begin after at the earliest.
+    begin: (i64, &'static str),
 }
 
 struct Condition {
@@ -49,6 +51,7 @@ impl Selection {
             index,
             led: Vec::new(),
             tested: Vec::new(),
+            begin: NEWEST,
         };
         selection.led_to("org", tenant.org.as_str());
         selection.led_to("sandbox", tenant.sandbox.as_str());
@@ -84,7 +87,12 @@ impl Selection {
 
     /// Narrows by the creation instant, in whose order every index is.
     pub(crate) fn created(&mut self, span: &Span) {
-        self.led.extend(within("created_at", span));
+        let from = Span { to: None, ..*span };
+        self.led.extend(within("created_at", &from));
+        // An index is entered at one place only: the end of the span is where the first page begins.
+        if let Some(to) = span.to {
+            self.begin = (to.0.saturating_add(1), "");
+        }
     }
 
     /// Narrows by an instant that is tested.
@@ -179,6 +187,7 @@ impl Selection {
     }
 
     fn begin(&self, what: &str, after: (i64, &str)) -> QueryBuilder<Sqlite> {
+        let after = after.min(self.begin);
         let mut query = QueryBuilder::new(format!(
             "{what} FROM {} INDEXED BY {} WHERE (created_at, id) < (",
             self.table, self.index
