@@ -221,7 +221,7 @@ fn parameter(it: &Parameter) -> Value {
 
 fn request_body(body: Body) -> Value {
     let schema = reference(body.name);
-    json!({"required": true, "content": {body.kind: {"schema": schema}}})
+    json!({"required": !body.optional, "content": {body.kind: {"schema": schema}}})
 }
 
 fn good(answer: &Answer, operation: &Operation, all: &[Operation], schemas: &Schemas) -> Value {

@@ -152,7 +152,7 @@ impl Dir {
                 Err(Errno::NOENT) => continue,
                 Err(error) => return Err(error.into()),
             };
-            if rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+            if FileType::from_raw_mode(stat.st_mode).is_file() {
                 names.push(name.to_owned());
             }
         }

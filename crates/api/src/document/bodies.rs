@@ -13,6 +13,8 @@ pub(crate) struct Body {
     pub(super) name: &'static str,
     /// Its content type.
     pub(super) kind: &'static str,
+    /// Whether a request may come without it.
+    pub(super) optional: bool,
     /// Its schema, with an example.
     pub(super) schema: fn() -> Value,
 }
@@ -24,7 +26,15 @@ impl Body {
         Self {
             name,
             kind: JSON,
+            optional: false,
             schema,
+        }
+    }
+
+    const fn or_none(self) -> Self {
+        Self {
+            optional: true,
+            ..self
         }
     }
 
@@ -260,12 +270,14 @@ pub(crate) const NEW_BATCH: Body = Body::json_of("BatchRequest", || {
 pub(crate) const FILE: Body = Body {
     name: "FileBytes",
     kind: "application/octet-stream",
+    optional: false,
     schema: || json!({"type": "string", "description": "The bytes of the file or of its part."}),
 };
 
 pub(crate) const TOKEN: Body = Body {
     name: "TokenRequest",
     kind: "application/x-www-form-urlencoded",
+    optional: false,
     schema: || {
         json!({
             "type": "object",
@@ -330,11 +342,28 @@ pub(crate) const NEW_CLIENT: Body = Body::json_of("ClientRequest", || {
 pub(crate) const CLIENT_CHANGE: Body = Body::json_of("ClientChangeRequest", || {
     json!({
         "type": "object",
-        "properties": {"name": name(), "roles": roles(), "enabled": {"type": "boolean"}},
+        "properties": {
+            "name": name(), "roles": roles(), "enabled": {"type": "boolean"},
+            "subject": {"type": ["string", "null"], "description": "The client's name at the issuer outside."}
+        },
         "additionalProperties": false,
         "examples": [{"enabled": false}]
     })
 });
+
+pub(crate) const NEW_SECRET: Body = Body::json_of("NewSecretRequest", || {
+    json!({
+        "type": "object",
+        "description": "May be left out: the old secret ends at once.",
+        "properties": {"graceSeconds": {
+            "type": "integer", "minimum": 0, "maximum": 2_592_000,
+            "description": "For how long the old secret is accepted, too."
+        }},
+        "additionalProperties": false,
+        "examples": [{"graceSeconds": 3600}]
+    })
+})
+.or_none();
 
 const DATA_LAKE: &str = "23598e46-f560-407b-88d5-ea6207e49db0";
 const LANDING_ZONE: &str = "10440537-2a7b-4583-ac39-ed38d4b848e8";

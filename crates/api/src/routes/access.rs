@@ -139,8 +139,9 @@ fn of_clients() -> Routes {
         .says(
             says(
                 "rotateSecret",
-                "Gives a client a new secret; the old one ends at once",
+                "Gives a client a new secret; the old one ends at once, or after a time of grace",
             )
+            .takes(bodies::NEW_SECRET)
             .gives::<Client>(200, "The client, and its secret, once.")
             .fails(&[ErrorCode::ResourceNotFound]),
         )
