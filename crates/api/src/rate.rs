@@ -59,7 +59,7 @@ impl<K: Eq + Hash> Buckets<K> {
         if buckets.len() >= BUCKETS_MAX && !buckets.contains_key(&key) {
             make_room(&mut buckets, rate, now);
         }
-        let bucket = buckets.entry(key).or_insert(Bucket {
+        let bucket = buckets.entry(key).or_insert_with(|| Bucket {
             left: f64::from(rate.burst),
             at: now,
         });
@@ -111,7 +111,7 @@ mod tests {
         );
         assert_eq!(buckets.take("a", start + wait), Ok(()));
         assert!(buckets.take("a", start + wait).is_err());
-        let rested = start + Duration::from_secs(60);
+        let rested = start + Duration::from_mins(1);
         for _ in 0..3 {
             assert_eq!(buckets.take("a", rested), Ok(()));
         }

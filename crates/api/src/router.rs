@@ -54,7 +54,7 @@ impl Default for ApiSettings {
                 per_second: 100,
                 burst: 1_000,
             },
-            answer_timeout: Duration::from_secs(120),
+            answer_timeout: Duration::from_mins(2),
         }
     }
 }

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::config::RetentionConfig;
 
 /// Time between two rounds.
-const ROUND_EVERY: Duration = Duration::from_secs(600);
+const ROUND_EVERY: Duration = Duration::from_mins(10);
 
 /// Rows removed in one transaction.
 const STEP_ROWS: u32 = 500;
@@ -24,7 +24,7 @@ const STEP_ROWS: u32 = 500;
 const STEPS_MAX: u32 = 2_000;
 
 /// How long a former key is kept: tokens that were signed with it live a day, and workers may still hold it.
-const FORMER_KEYS_FOR: Duration = Duration::from_secs(25 * 60 * 60);
+const FORMER_KEYS_FOR: Duration = Duration::from_hours(25);
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 

@@ -137,7 +137,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Client(args) => command::access::clients(&place, args, output).await,
         Command::Keys(command) => command::keys::run(&place, command, output).await,
         Command::Audit(args) => command::audit::run(&place, args, output).await,
-        Command::Config(command) => command::doctor::config(&place, &command, output),
+        Command::Config(command) => Ok(command::doctor::config(&place, &command, output)),
         Command::Doctor(args) => command::doctor::run(&place, &args, output).await,
         Command::Run(args) => command::run::run(place, args, output).await,
         Command::Backup(args) => command::backup::run(&place, args, output).await,

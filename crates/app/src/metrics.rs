@@ -35,9 +35,9 @@ pub(crate) fn install(
     describe();
     gauge!("offtake_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(Arc::new(move || {
-        places
-            .iter()
-            .for_each(|(name, path)| look_at_disk(name, path));
+        for (name, path) in &places {
+            look_at_disk(name, path);
+        }
         handle.run_upkeep();
         handle.render()
     }))

@@ -5,9 +5,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use anyhow::Result;
 use async_trait::async_trait;
+use offtake_destination::S3Sinks;
+use offtake_destination_azure::AzureSinks;
+use offtake_destination_sftp::SftpSinks;
 use offtake_model::{DestinationKind, ErrorCode, Fault, SinkRef};
-use offtake_ports::{Explorer, FolderEntry, Sinks, StagedSink};
+use offtake_ports::{Credentials, Explorer, FolderEntry, Sinks, StagedSink};
+use offtake_storage::{Network, Retries, Roles};
+
+use crate::config::Config;
+use crate::wire::Place;
+use crate::zone::Zone;
 
 /// Opens the sink of any available destination.
 pub(crate) struct SinkRouter {
@@ -22,6 +31,48 @@ impl fmt::Debug for SinkRouter {
 }
 
 impl SinkRouter {
+    /// Every destination of this build, over the landing zone and the network.
+    pub(crate) fn of_all(
+        place: &Place,
+        config: &Config,
+        network: &Network,
+        zone: &Zone,
+        credentials: Arc<dyn Credentials>,
+        retries: Retries,
+    ) -> Result<Self> {
+        let stores = Arc::clone(&credentials);
+        let roles = config.aws.sts()?.map(|sts| Roles::new(network, sts));
+        let azure = Arc::new(AzureSinks::new(network, Arc::clone(&credentials), retries));
+        let buckets = Arc::new(S3Sinks::new(network, stores, retries).with_roles(roles));
+        let sftp = config.sftp.settings(&place.data_dir);
+        let accounts = SftpSinks::new(network.clone(), credentials, sftp);
+        Ok(Self::new(vec![
+            (DestinationKind::LandingZone, zone.sinks()),
+            (
+                DestinationKind::S3,
+                Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
+            ),
+            (
+                DestinationKind::Gcs,
+                Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
+            ),
+            (
+                DestinationKind::AzureBlob,
+                Arc::<AzureSinks>::clone(&azure) as Arc<dyn Sinks>,
+            ),
+            (DestinationKind::AdlsGen2, azure),
+            (DestinationKind::Sftp, Arc::new(accounts)),
+        ])
+        .with_explorers(vec![
+            (DestinationKind::LandingZone, zone.explorer()),
+            (
+                DestinationKind::S3,
+                Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Explorer>,
+            ),
+            (DestinationKind::Gcs, buckets),
+        ]))
+    }
+
     /// Delivers to the destinations of the table.
     pub(crate) const fn new(table: Vec<(DestinationKind, Arc<dyn Sinks>)>) -> Self {
         Self {

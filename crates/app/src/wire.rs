@@ -10,18 +10,14 @@ use anyhow::{Context, Result};
 use offtake_api::Router;
 use offtake_core::delivery::Policy;
 use offtake_delivery::{DeliveryService, Retention};
-use offtake_destination::S3Sinks;
-use offtake_destination_azure::AzureSinks;
-use offtake_destination_sftp::SftpSinks;
 use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_lake::{LakeRoot, Lakes, LocalIntake, UploadFolder};
-use offtake_model::{DestinationKind, ErrorCode, Fault, SandboxName, Tenant};
+use offtake_model::{ErrorCode, Fault, SandboxName, Tenant};
 use offtake_ports::{
-    Clock, Credentials, DeliveryQueue, Engine, Explorer, IdentityStore, Ids, KeySetSource, Keys,
-    Secrets, Sinks,
+    Clock, Credentials, DeliveryQueue, Engine, IdentityStore, Ids, KeySetSource, Keys, Secrets,
 };
 use offtake_service::{OidcSettings, Service, StoredCredentials, secrets_place};
-use offtake_storage::{HttpKeySet, Network, Retries, Roles};
+use offtake_storage::{HttpKeySet, Network, Retries};
 use offtake_store::{KeyFileSecrets, Store, StoredKeys};
 use secrecy::ExposeSecret;
 
@@ -84,6 +80,10 @@ pub(crate) struct Wired {
 }
 
 /// Opens the store and puts the service together.
+#[expect(
+    clippy::too_many_lines,
+    reason = "each part is plugged into the next; functions between them would only pass everything along"
+)]
 pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     make_private_dir(&place.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -109,7 +109,7 @@ pub(crate) async fn build(place: &Place, config: &Config) -> Result<Wired> {
     let sinks_with = |retries| {
         let stored = Arc::clone(&stored);
         let zone = zone_with(retries)?;
-        sinks(place, config, &network, &zone, stored, retries).map(Arc::new)
+        SinkRouter::of_all(place, config, &network, &zone, stored, retries).map(Arc::new)
     };
     let sinks = sinks_with(Retries::default())?;
 
@@ -230,7 +230,7 @@ pub(crate) fn worker_runner(place: &Place, config: &Config) -> Result<Arc<TaskRu
     let clock = Arc::new(SystemClock);
     let zone = Zone::open(place, config, &network, retries, clock)?;
     let stored = Arc::new(stored);
-    let sinks = sinks(place, config, &network, &zone, stored, retries)?;
+    let sinks = SinkRouter::of_all(place, config, &network, &zone, stored, retries)?;
     let lake = lake(place, config, &network)?;
     Ok(task_runner(&lake, Arc::new(sinks)))
 }
@@ -287,48 +287,6 @@ fn lake(place: &Place, config: &Config, network: &Network) -> Result<Lakes> {
         roots.push(root.open(name, network)?);
     }
     Lakes::new(roots).map_err(told)
-}
-
-/// Every destination of this build, over the landing zone and the network.
-fn sinks(
-    place: &Place,
-    config: &Config,
-    network: &Network,
-    zone: &Zone,
-    credentials: Arc<dyn Credentials>,
-    retries: Retries,
-) -> Result<SinkRouter> {
-    let stores = Arc::clone(&credentials);
-    let roles = config.aws.sts()?.map(|sts| Roles::new(network, sts));
-    let azure = Arc::new(AzureSinks::new(network, Arc::clone(&credentials), retries));
-    let buckets = Arc::new(S3Sinks::new(network, stores, retries).with_roles(roles));
-    let sftp = config.sftp.settings(&place.data_dir);
-    let accounts = SftpSinks::new(network.clone(), credentials, sftp);
-    Ok(SinkRouter::new(vec![
-        (DestinationKind::LandingZone, zone.sinks()),
-        (
-            DestinationKind::S3,
-            Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
-        ),
-        (
-            DestinationKind::Gcs,
-            Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
-        ),
-        (
-            DestinationKind::AzureBlob,
-            Arc::<AzureSinks>::clone(&azure) as Arc<dyn Sinks>,
-        ),
-        (DestinationKind::AdlsGen2, azure),
-        (DestinationKind::Sftp, Arc::new(accounts)),
-    ])
-    .with_explorers(vec![
-        (DestinationKind::LandingZone, zone.explorer()),
-        (
-            DestinationKind::S3,
-            Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Explorer>,
-        ),
-        (DestinationKind::Gcs, buckets),
-    ]))
 }
 
 /// Somebody waits for the answer of a trial: a store that is busy or silent fails it soon.

@@ -10,6 +10,7 @@ mod checksum;
 mod client;
 mod codes;
 mod dialect;
+mod explore;
 mod keys;
 mod location;
 mod settings;

@@ -243,7 +243,10 @@ mod tests {
     }
 
     fn keys(page: &ZonePage) -> Vec<&str> {
-        page.entries.iter().map(|entry| entry.key()).collect()
+        page.entries
+            .iter()
+            .map(offtake_ports::ZoneEntry::key)
+            .collect()
     }
 
     /// Every entry, page by page.

@@ -101,12 +101,11 @@ async fn list(
         let zone = open(&service, &account, &container, &query).await?;
         let asked = asked(&query)?;
         let page = zone.page(&asked).await?;
-        Ok::<_, Fault>(match query.first("comp") {
-            None => Json(plain(page)).into_response(),
-            Some(_) => {
-                let body = blob::listing(&container, &asked, &page);
-                ([(CONTENT_TYPE, blob::XML)], body).into_response()
-            }
+        Ok::<_, Fault>(if query.first("comp").is_some() {
+            let body = blob::listing(&container, &asked, &page);
+            ([(CONTENT_TYPE, blob::XML)], body).into_response()
+        } else {
+            Json(plain(page)).into_response()
         })
     };
     spoken(listed.await)

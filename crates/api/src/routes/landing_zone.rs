@@ -115,6 +115,6 @@ async fn refresh(
 /// How the request reached us: the answer is for nobody but its sender, who may say what it likes here.
 fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     let header = headers.get(HOST).and_then(|value| value.to_str().ok());
-    let named = header.or_else(|| uri.authority().map(|it| it.as_str()));
+    let named = header.or_else(|| uri.authority().map(http::uri::Authority::as_str));
     named.unwrap_or("localhost")
 }

@@ -11,7 +11,7 @@ use offtake_model::ErrorCode;
 use offtake_service::{ConfigsQuery, Service};
 use serde_json::Value;
 
-use crate::document::says::{query, says};
+use crate::document::says::{Says, query, says};
 use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
@@ -21,32 +21,38 @@ use crate::routes::{flow_service, needs};
 use crate::table::Routes;
 use crate::wire;
 
+const REFUSED: &str = "Refused: specs are part of offtake";
+
 pub(super) fn routes() -> Routes {
-    let (connections, connection) = (
-        flow_service("/connectionSpecs"),
-        flow_service("/connectionSpecs/{id}"),
-    );
-    let (flows, flow) = (flow_service("/flowSpecs"), flow_service("/flowSpecs/{id}"));
-    let refused = |id, summary| says(id, summary).fails(&[ErrorCode::SpecReadOnly]);
+    of_connections().merge(of_exports()).merge(of_flows())
+}
+
+fn refused(id: &'static str) -> Says {
+    says(id, REFUSED).fails(&[ErrorCode::SpecReadOnly])
+}
+
+fn of_connections() -> Routes {
+    let all = flow_service("/connectionSpecs");
+    let one = flow_service("/connectionSpecs/{id}");
     Routes::default()
-        .get(&connections, needs::VIEW, connection_specs)
+        .get(&all, needs::VIEW, connection_specs)
         .says(
             says("listConnectionSpecs", "Lists the connection specs")
                 .filters()
                 .gives_specs(),
         )
-        .post(&connections, needs::MANAGE, read_only)
-        .says(refused(
-            "createConnectionSpec",
-            "Refused: specs are part of offtake",
-        ))
-        .get(&connection, needs::VIEW, connection_spec)
+        .post(&all, needs::MANAGE, read_only)
+        .says(refused("createConnectionSpec"))
+        .get(&one, needs::VIEW, connection_spec)
         .says(says("getConnectionSpec", "Reads a connection spec").reads::<Value>())
-        .put(&connection, needs::MANAGE, read_only)
-        .says(refused(
-            "replaceConnectionSpec",
-            "Refused: specs are part of offtake",
-        ))
+        .put(&one, needs::MANAGE, read_only)
+        .says(refused("replaceConnectionSpec"))
+}
+
+/// What can be exported, and where it may go.
+fn of_exports() -> Routes {
+    let connection = flow_service("/connectionSpecs/{id}");
+    Routes::default()
         .get(
             &format!("{connection}/configs"),
             needs::VIEW_DATASETS,
@@ -91,24 +97,24 @@ pub(super) fn routes() -> Routes {
             .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
             .fails(&[ErrorCode::ExploreNotAvailable]),
         )
-        .get(&flows, needs::VIEW, flow_specs)
+}
+
+fn of_flows() -> Routes {
+    let all = flow_service("/flowSpecs");
+    let one = flow_service("/flowSpecs/{id}");
+    Routes::default()
+        .get(&all, needs::VIEW, flow_specs)
         .says(
             says("listFlowSpecs", "Lists the flow specs")
                 .filters()
                 .gives_specs(),
         )
-        .post(&flows, needs::MANAGE, read_only)
-        .says(refused(
-            "createFlowSpec",
-            "Refused: specs are part of offtake",
-        ))
-        .get(&flow, needs::VIEW, flow_spec)
+        .post(&all, needs::MANAGE, read_only)
+        .says(refused("createFlowSpec"))
+        .get(&one, needs::VIEW, flow_spec)
         .says(says("getFlowSpec", "Reads a flow spec").reads::<Value>())
-        .put(&flow, needs::MANAGE, read_only)
-        .says(refused(
-            "replaceFlowSpec",
-            "Refused: specs are part of offtake",
-        ))
+        .put(&one, needs::MANAGE, read_only)
+        .says(refused("replaceFlowSpec"))
 }
 
 async fn connection_specs(State(service): State<Arc<Service>>, query: Pairs) -> Reply {

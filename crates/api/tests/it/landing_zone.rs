@@ -214,9 +214,9 @@ async fn without_the_very_signature_nothing_is_answered() {
         format!("{path}/x?{}", query.replace("si=1", "si=2")),
         format!("{path}/x?{}", query.replace("sp=rl", "sp=rwl")),
         format!("{path}/x?{}", query.replace("se=2026", "se=2036")),
-        format!("{path}/x?{}A", query),
+        format!("{path}/x?{query}A"),
         format!("{other_path}-dev/dlz-destination/x?{query}"),
-        format!("{}s/x?{query}", path),
+        format!("{path}s/x?{query}"),
     ] {
         let answer = bare(&world, "GET", &address, &[]).await;
         assert_eq!(answer.status, 403, "{address}: {}", answer.text);

@@ -289,12 +289,15 @@ async fn lists_show_a_stranger_nothing() {
     }
 }
 
+/// A request's body that names a thing by its id, and a spec.
+type Naming = fn(&str, Value) -> Value;
+
 #[tokio::test]
 async fn a_body_that_names_the_neighbours_things_is_answered_as_if_they_did_not_exist() {
     let owned = Owned::new().await;
     let before = owned.world.rows().await;
     let spec = |id: &str| json!({"id": id, "version": "1.0"});
-    let table: [(&str, fn(&str, Value) -> Value, &str, &str); 6] = [
+    let table: [(&str, Naming, &str, &str); 6] = [
         (
             "/sourceConnections",
             |id, spec| json!({"name": "s", "connectionSpec": spec, "params": {"datasets": [{"dataSetId": id}]}}),

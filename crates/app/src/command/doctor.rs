@@ -53,11 +53,11 @@ pub(crate) struct Args {
     connections: bool,
 }
 
-pub(crate) fn config(place: &Place, command: &ConfigCommand, output: Output) -> Result<ExitCode> {
+pub(crate) fn config(place: &Place, command: &ConfigCommand, output: Output) -> ExitCode {
     let ConfigCommand::Check = command;
     let mut report = Report::default();
     configuration(place, &mut report);
-    Ok(report.told(output))
+    report.told(output)
 }
 
 pub(crate) async fn run(place: &Place, args: &Args, output: Output) -> Result<ExitCode> {

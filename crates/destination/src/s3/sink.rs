@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use offtake_model::{AttemptTag, ErrorCode, Fault, StageHandle, StageToken};
 use offtake_ports::{
-    Discarded, FolderEntry, Published, RetainedSink, Seen, StagedSink, StagedUpload, Withdrawn,
+    Discarded, Published, RetainedSink, Seen, StagedSink, StagedUpload, Withdrawn,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -39,7 +39,7 @@ static TURN: [Mutex<()>; TURNS] = [const { Mutex::const_new(()) }; TURNS];
 
 /// A bucket.
 pub(crate) struct S3Sink {
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
 }
 
 /// What lies at a key.
@@ -255,22 +255,6 @@ impl S3Sink {
         }
         let deleted = self.client.delete(key).await;
         deleted.map_err(|failure| self.client.fault(failure, "retract", key))
-    }
-
-    /// What lies directly in a folder.
-    pub(crate) async fn list(&self, folder: &str, limit: usize) -> Result<Vec<FolderEntry>, Fault> {
-        let listed = self.client.look_into(folder, limit).await;
-        let (folders, files) = listed.map_err(|failure| {
-            let place = if folder.is_empty() { "/" } else { folder };
-            self.client.fault(failure, "list", place)
-        })?;
-        let name = |key: &str| {
-            let name = key.strip_prefix(folder).unwrap_or(key);
-            name.trim_end_matches('/').to_owned()
-        };
-        let folders = folders.iter().map(|key| FolderEntry::Folder(name(key)));
-        let files = files.iter().map(|key| FolderEntry::File(name(key)));
-        Ok(folders.chain(files).collect())
     }
 
     async fn put_in_turn(&self, key: &str, bytes: Bytes) -> Result<(), Fault> {

@@ -98,6 +98,6 @@ impl Explorer for S3Sinks {
         folder: &str,
         limit: usize,
     ) -> Result<Vec<FolderEntry>, Fault> {
-        self.bucket(sink).await?.list(folder, limit).await
+        self.bucket(sink).await?.explore(folder, limit).await
     }
 }

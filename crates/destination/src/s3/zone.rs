@@ -176,7 +176,7 @@ impl Explorer for BucketZones {
         folder: &str,
         limit: usize,
     ) -> Result<Vec<FolderEntry>, Fault> {
-        self.sink(&sink.tenant)?.list(folder, limit).await
+        self.sink(&sink.tenant)?.explore(folder, limit).await
     }
 }
 

@@ -16,7 +16,7 @@ use offtake_store::Store;
 use crate::bed::{Bed, START, actor, tenant};
 use crate::identity::client;
 
-const TTL: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_mins(1);
 
 struct World {
     _bed: Bed,
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    fn org(&self) -> OrgId {
+    fn org() -> OrgId {
         tenant("prod").org
     }
 }
@@ -118,7 +118,7 @@ async fn one_flow_too_many_is_refused_and_leaves_nothing() {
         "{}",
         refused.message
     );
-    assert_eq!(world.store.usage(&world.org()).await.unwrap().flows, 2);
+    assert_eq!(world.store.usage(&World::org()).await.unwrap().flows, 2);
     let (kind, id) = (third.kind(), flow_resource(flow_id(1)).id);
     assert_eq!(
         world
@@ -157,7 +157,7 @@ async fn runs_beyond_the_quota_wait_for_one_to_end() {
     }
     let first = world.claim().await.unwrap();
     assert_eq!(world.claim().await, None, "the second run waits");
-    assert_eq!(world.store.usage(&world.org()).await.unwrap().running, 1);
+    assert_eq!(world.store.usage(&World::org()).await.unwrap().running, 1);
     world.fail(&first).await;
     let second = world.claim().await.unwrap();
     assert_ne!(first.delivery, second.delivery);
@@ -223,7 +223,7 @@ async fn without_bytes_left_nothing_begins_before_the_next_day() {
     assert_eq!(world.claim().await, None);
     let mut org = world
         .store
-        .organisation(&world.org())
+        .organisation(&World::org())
         .await
         .unwrap()
         .unwrap();
