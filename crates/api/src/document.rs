@@ -146,6 +146,12 @@ fn described(operation: &Operation, all: &[Operation], schemas: &Schemas) -> Val
         codes.extend(&says.codes);
     }
     responses.extend(failures(&codes, schemas));
+    let xml_from = operation.says.as_ref().and_then(|says| says.xml_from);
+    for (status, response) in &mut responses {
+        if xml_from.is_some_and(|from| status.parse().is_ok_and(|it: u16| it >= from)) {
+            response["content"]["application/xml"] = json!({"schema": {"type": "string"}});
+        }
+    }
     if !parameters.is_empty() {
         entry["parameters"] = parameters.into();
     }

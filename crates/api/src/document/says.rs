@@ -22,6 +22,7 @@ pub(crate) struct Says {
     pub(super) body: Option<Body>,
     pub(super) answers: Vec<Answer>,
     pub(super) codes: Vec<E>,
+    pub(super) xml_from: Option<u16>,
 }
 
 /// A query parameter or a header.
@@ -113,6 +114,7 @@ pub(crate) const fn says(id: &'static str, summary: &'static str) -> Says {
         body: None,
         answers: Vec::new(),
         codes: Vec::new(),
+        xml_from: None,
     }
 }
 
@@ -159,6 +161,14 @@ impl Parameter {
 }
 
 impl Says {
+    /// Answers of this status and above may come as XML.
+    pub(crate) fn or_xml_from(self, status: u16) -> Self {
+        Self {
+            xml_from: Some(status),
+            ..self
+        }
+    }
+
     /// More than fits into the summary.
     pub(crate) fn note(self, note: &'static str) -> Self {
         Self { note, ..self }

@@ -48,7 +48,8 @@ pub(super) fn routes() -> Routes {
                     query("maxresults", "Most entries; 5,000 when absent or more.").number(1, u32::MAX),
                 ])
                 .gives::<ZoneListing>(200, "A page.")
-                .fails(&OF_ZONE),
+                .fails(&OF_ZONE)
+                .or_xml_from(200),
         )
         .get(
             &format!("{container}/{{*blob}}"),
@@ -66,7 +67,8 @@ pub(super) fn routes() -> Routes {
                 .gives_bytes(200, "The file.", "application/octet-stream")
                 .gives_bytes(206, "The part asked for.", "application/octet-stream")
                 .fails(&OF_ZONE)
-                .fails(&[ErrorCode::RangeNotSatisfiable, ErrorCode::VersionConflict]),
+                .fails(&[ErrorCode::RangeNotSatisfiable, ErrorCode::VersionConflict])
+                .or_xml_from(400),
         )
 }
 
