@@ -4,20 +4,7 @@
 
 use http::Uri;
 use offtake_model::{AttemptId, ErrorCode, Fault};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// Longest key, in bytes.
-const KEY_BYTES_MAX: usize = 1_024;
-
-/// All but the unreserved characters is escaped in a query.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// In a path the slash stands for itself.
-const PATH: &AsciiSet = &QUERY.remove(b'/');
+use offtake_storage::{push_path, push_query};
 
 /// Where a container, or a folder of a file system, is spoken to.
 #[derive(Clone, Debug)]
@@ -46,14 +33,9 @@ impl Place {
         let mut text = self.base.clone();
         if let Some(key) = key {
             text.push('/');
-            text.extend(utf8_percent_encode(key, PATH));
+            push_path(&mut text, key);
         }
-        for (number, (name, value)) in query.iter().enumerate() {
-            text.push(if number == 0 { '?' } else { '&' });
-            text.extend(utf8_percent_encode(name, QUERY));
-            text.push('=');
-            text.extend(utf8_percent_encode(value, QUERY));
-        }
+        push_query(&mut text, query);
         text.parse().map_err(|error: http::uri::InvalidUri| {
             let attempted = format!("address the container {}", self.name);
             Fault::new(ErrorCode::ConnectionNotUsable, attempted).because(&error)
@@ -63,24 +45,14 @@ impl Place {
 
 /// A path, escaped but for its slashes.
 pub(crate) fn escaped(path: &str) -> String {
-    utf8_percent_encode(path, PATH).to_string()
+    let mut text = String::new();
+    push_path(&mut text, path);
+    text
 }
 
 /// Refuses keys that a server or a client on the way would rewrite.
 pub(crate) fn check_key(key: &str) -> Result<(), Fault> {
-    let rule = if key.len() > KEY_BYTES_MAX {
-        "it is longer than 1024 bytes"
-    } else if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        "a part is empty, `.` or `..`"
-    } else if key.chars().any(char::is_control) {
-        "it has a control character"
-    } else {
-        return Ok(());
-    };
-    Err(Fault::new(
-        ErrorCode::Internal,
-        format!("place file {key:?} in a container: {rule}"),
-    ))
+    offtake_storage::check_key(key, "a container")
 }
 
 /// The hidden name beside a key that says: this attempt is not to be published any more.

@@ -141,22 +141,11 @@ impl Dir {
 
     /// The names of the regular files in this directory.
     pub(crate) fn files(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.fd)? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().to_str() else {
-                continue;
-            };
-            let stat = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => stat,
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            if FileType::from_raw_mode(stat.st_mode).is_file() {
-                names.push(name.to_owned());
-            }
-        }
-        Ok(names)
+        let files = self.names()?.into_iter().filter_map(|named| match named {
+            Named::File(name) => Some(name),
+            Named::Folder(_) => None,
+        });
+        Ok(files.collect())
     }
 
     /// Opens what lies at the name, for reading.

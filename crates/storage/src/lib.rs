@@ -4,6 +4,7 @@ mod address;
 mod door;
 mod guard;
 mod key_set;
+mod names;
 mod network;
 mod networks;
 mod read;
@@ -15,6 +16,7 @@ mod tls;
 
 pub use door::{Door, NoAnswer, Patience, fault_behind};
 pub use key_set::HttpKeySet;
+pub use names::{check_key, push_path, push_query};
 pub use network::{Network, NetworkSettings};
 pub use networks::Networks;
 pub use read::{RootAddress, RootCredentials, read_store};

@@ -4,20 +4,7 @@
 
 use http::Uri;
 use offtake_model::{ErrorCode, Fault};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// Longest key, in bytes.
-const KEY_BYTES_MAX: usize = 1_024;
-
-/// All but the unreserved characters is escaped in a query.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// In a path the slash stands for itself.
-const PATH: &AsciiSet = &QUERY.remove(b'/');
+use offtake_storage::{push_path, push_query};
 
 /// Where a bucket is spoken to.
 #[derive(Clone, Debug)]
@@ -140,18 +127,13 @@ impl Location {
         match key {
             Some(key) => {
                 text.push('/');
-                text.extend(utf8_percent_encode(&self.prefix, PATH));
-                text.extend(utf8_percent_encode(key, PATH));
+                push_path(&mut text, &self.prefix);
+                push_path(&mut text, key);
             }
             None if !self.path_style => text.push('/'),
             None => {}
         }
-        for (number, (name, value)) in query.iter().enumerate() {
-            text.push(if number == 0 { '?' } else { '&' });
-            text.extend(utf8_percent_encode(name, QUERY));
-            text.push('=');
-            text.extend(utf8_percent_encode(value, QUERY));
-        }
+        push_query(&mut text, query);
         text.parse().map_err(|error: http::uri::InvalidUri| {
             let attempted = format!("address the bucket {}", self.bucket);
             Fault::new(ErrorCode::ConnectionNotUsable, attempted).because(&error)
@@ -161,19 +143,7 @@ impl Location {
 
 /// Refuses keys that some server or client on the way would rewrite.
 pub(crate) fn check_key(key: &str) -> Result<(), Fault> {
-    let rule = if key.len() > KEY_BYTES_MAX {
-        "it is longer than 1024 bytes"
-    } else if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        "a part is empty, `.` or `..`"
-    } else if key.chars().any(char::is_control) {
-        "it has a control character"
-    } else {
-        return Ok(());
-    };
-    Err(Fault::new(
-        ErrorCode::Internal,
-        format!("place file {key:?} in a bucket: {rule}"),
-    ))
+    offtake_storage::check_key(key, "a bucket")
 }
 
 #[cfg(test)]
