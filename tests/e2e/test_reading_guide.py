@@ -67,7 +67,8 @@ def test_the_sql_reader_gives_every_row_once(zone: Path, table: DeltaTable) -> N
 
 
 def test_the_python_reader_refuses_a_damaged_file(zone: Path, tmp_path: Path) -> None:
-    damaged = manifests(zone)[0].files()[0]
+    # A replay counts its own deliveries, and the reader passes it by.
+    damaged = next(it for it in manifests(zone) if it.body["kind"] != "replay").files()[0]
     content = damaged.read_bytes()
     damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     reader = tmp_path / "read.py"
