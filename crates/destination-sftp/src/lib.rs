@@ -5,6 +5,7 @@ mod login;
 mod place;
 mod pool;
 mod probe;
+mod read_back;
 mod rsa;
 mod session;
 mod sink;

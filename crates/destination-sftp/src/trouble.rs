@@ -11,6 +11,8 @@ use offtake_model::{ErrorCode, Fault};
 use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::protocol::StatusCode;
 
+const DAMAGED: &str = "the server lost bytes that it had acknowledged";
+
 /// Why a request has no good answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Trouble {
@@ -28,6 +30,8 @@ pub(crate) enum Trouble {
     Lost(String),
     /// An answer that the protocol does not have.
     Odd(String),
+    /// Bytes that were acknowledged are not there any more.
+    Damaged,
 }
 
 impl Trouble {
@@ -50,6 +54,7 @@ impl Trouble {
                 "the server does not support the operation".to_owned(),
             ),
             Self::Odd(cause) => (ErrorCode::DestinationProtocol, cause),
+            Self::Damaged => (ErrorCode::DestinationDamaged, DAMAGED.to_owned()),
             Self::Refused(cause) | Self::Lost(cause) => (ErrorCode::DestinationUnreachable, cause),
         };
         let mut fault = Fault::new(code, format!("{attempted} file {key} of the SFTP server"));
@@ -63,6 +68,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Missing => f.write_str("no such file or folder"),
             Self::Unsupported => f.write_str("the server does not support the operation"),
+            Self::Damaged => f.write_str(DAMAGED),
             Self::Denied(text)
             | Self::Full(text)
             | Self::Refused(text)

@@ -1,7 +1,8 @@
 //! A file being staged: writes in flight on one or more channels, each at its own offset, none forgotten before its
 //! acknowledgement.
 //!
-//! It keeps no digest and knows no rows; the engine proves the content, this proves the size.
+//! It knows no rows; the engine proves the content. This proves the size, and the bytes where more than one connection
+//! was needed.
 //!
 //! The one law: nothing seals unless every write and the CLOSE were answered OK and the server shows every byte.
 
@@ -19,6 +20,7 @@ use offtake_ports::{EndOfStream, StagedUpload};
 use crate::lane::Lies;
 use crate::place::Place;
 use crate::pool::Leased;
+use crate::read_back::{Sum, has_sum};
 use crate::sink::perform;
 use crate::trouble::Trouble;
 use crate::writing::{Landed, Writing};
@@ -54,6 +56,7 @@ pub(crate) struct SftpUpload {
     flying_bytes: usize,
     window: usize,
     written: u64,
+    sum: Sum,
     resumes: u32,
     failed: Option<Fault>,
 }
@@ -72,6 +75,7 @@ impl SftpUpload {
             flying_bytes: 0,
             window: WINDOW_BYTES,
             written: 0,
+            sum: Sum::new(),
             resumes: 0,
             failed: None,
         }
@@ -202,10 +206,7 @@ impl SftpUpload {
         match lane.lies(&part).await {
             Ok(Lies::File(bytes)) if bytes >= kept => {}
             Ok(Lies::Nothing) => return Err(self.removed()),
-            Ok(Lies::File(_) | Lies::Other) => {
-                let text = "the server lost bytes that it had acknowledged".to_owned();
-                return Err(self.fault(Trouble::Odd(text)));
-            }
+            Ok(Lies::File(_) | Lies::Other) => return Err(self.fault(Trouble::Damaged)),
             Err(trouble) if trouble.lost() => return Ok(Err(trouble)),
             Err(trouble) => return Err(self.fault(trouble)),
         }
@@ -255,7 +256,11 @@ impl SftpUpload {
         loop {
             let sealed = self.close().await;
             match sealed {
-                Ok(Lies::File(bytes)) if bytes == proof.bytes => return Ok(()),
+                Ok(Lies::File(bytes)) if bytes == proof.bytes => match self.read_back().await {
+                    Ok(()) => return Ok(()),
+                    Err(trouble) if trouble.lost() => self.resume(trouble).await?,
+                    Err(trouble) => return Err(trouble.into_fault("seal", &self.handle.key)),
+                },
                 Ok(Lies::Nothing) => return Err(self.removed()),
                 Ok(Lies::File(_) | Lies::Other) => {
                     let text = "the server took every byte and does not show as many".to_owned();
@@ -277,6 +282,25 @@ impl SftpUpload {
             closed?;
         }
         first.lane.lies(&self.part()).await
+    }
+
+    /// Looks at the bytes of a file that took more than one connection.
+    async fn read_back(&mut self) -> Result<(), Trouble> {
+        let Some(first) = self.lanes.first().filter(|_| self.resumes > 0) else {
+            return Ok(());
+        };
+        let (lane, part) = (Arc::clone(&first.lane), self.part());
+        match has_sum(&lane, &part, self.written, self.sum.value()).await? {
+            Some(true) => Ok(()),
+            Some(false) => Err(Trouble::Damaged),
+            None => {
+                tracing::warn!(
+                    key = %self.handle.key,
+                    "an upload went on over a new connection, and the account may not read it back"
+                );
+                Ok(())
+            }
+        }
     }
 
     fn removed(&self) -> Fault {
@@ -309,6 +333,7 @@ impl SftpUpload {
         }
         // Counted first: should the caller give up waiting, bytes may be missing, and then the sizes must differ.
         self.written += chunk.len() as u64;
+        self.sum.add(chunk);
         self.gathered.extend_from_slice(chunk);
         let size = self.write_bytes();
         if self.gathered.len() < size {

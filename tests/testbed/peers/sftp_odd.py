@@ -12,6 +12,9 @@ control channel. A name may end in `.anything`, which gives a test a folder of i
     readonly       refuses every open for writing
     short-BYTES    answers OK for writes past BYTES and throws them away
     lateclose      the final close reports failure
+    forgets-BYTES  cuts the connection once after BYTES, as a server that goes down with the first of them unsaved
+    tight-BYTES    says that so many bytes are left
+    asks           takes no password but asks for it in a dialogue
 
 Every user has the password in SFTP_ODD_PASSWORD and the keys in the given file.
 """
@@ -23,6 +26,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import ClassVar
 
 import asyncssh
 
@@ -33,19 +37,37 @@ FOR_EVER_SECS = 3600
 class Door(asyncssh.SSHServer):
     """Lets in whoever knows the password."""
 
-    def password_auth_supported(self) -> bool:
+    asks = False
+
+    def begin_auth(self, username: str) -> bool:
+        self.asks = username.partition(".")[0] == "asks"
         return True
+
+    def password_auth_supported(self) -> bool:
+        return not self.asks
 
     def validate_password(self, username: str, password: str) -> bool:
         return password == PASSWORD
+
+    def kbdint_auth_supported(self) -> bool:
+        return self.asks
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> tuple:
+        return "", "", "en", [("Password:", False)]
+
+    def validate_kbdint_response(self, username: str, responses: list[str]) -> bool:
+        return responses == [PASSWORD]
 
 
 class OddFiles(asyncssh.SFTPServer):
     """One session's files."""
 
+    # Users whose server has gone down.
+    down: ClassVar[set[str]] = set()
+
     def __init__(self, channel: asyncssh.SSHServerChannel, root: Path) -> None:
         self.caller = channel.get_connection()
-        user = channel.get_extra_info("username")
+        self.user = user = channel.get_extra_info("username")
         self.fault, _, amount = user.partition(".")[0].partition("-")
         self.amount = int(amount) if amount.isdigit() else 0
         self.written = 0
@@ -66,6 +88,11 @@ class OddFiles(asyncssh.SFTPServer):
         elif self.fault == "drop" and over:
             self.caller.abort()
             raise asyncssh.SFTPConnectionLost("cut by the test")
+        elif self.fault == "forgets" and over and self.user not in self.down:
+            self.down.add(self.user)
+            super().write(file_obj, 0, bytes(1000))
+            self.caller.abort()
+            raise asyncssh.SFTPConnectionLost("cut by the test")
         elif self.fault == "full" and over:
             raise asyncssh.SFTPFailure("No space left on device")
         elif self.fault == "hang" and over:
@@ -78,6 +105,12 @@ class OddFiles(asyncssh.SFTPServer):
         super().close(file_obj)
         if self.fault == "lateclose":
             raise asyncssh.SFTPFailure("what was written could not be kept")
+
+    def statvfs(self, path: bytes) -> object:
+        if self.fault != "tight":
+            return super().statvfs(path)
+        size, left = 512, self.amount // 512
+        return asyncssh.SFTPVFSAttrs(bsize=size, frsize=size, blocks=1 << 20, bfree=1 << 20, bavail=left)
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         if self.fault == "norename":

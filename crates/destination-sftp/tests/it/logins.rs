@@ -82,6 +82,17 @@ async fn a_wrong_password_or_key_is_denied_and_not_shown() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_for_the_password_is_answered() {
+    let mut bench = Bench::odd("asks");
+    assert_eq!(bench.probe().await, Ok(()));
+    bench
+        .secrets
+        .insert("password", "wrong-Canary-9".to_owned());
+    let fault = bench.probe().await.unwrap_err();
+    assert_eq!(fault.code, ErrorCode::DestinationDenied);
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_unreachable() {
     let mut bench = Bench::openssh();
     bench.params["port"] = 1.into();
