@@ -48,12 +48,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a flow delivers to: what differs between the documented requests for one and for another."""
+    """Where a flow delivers to: what differs between the documented requests for one and for another.
+
+    `path` is what the target calls its folder, `below` what stands before it where a server is shared.
+    """
 
     spec: str = LANDING_ZONE
     flow_spec: str = LANDING_ZONE_FLOW
     auth: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
+    path: str = "path"
+    below: str = ""
 
 
 ZONE = Destination()
@@ -242,7 +247,7 @@ class Offtake:
                 "baseConnectionId": base,
                 "params": {
                     "mode": "Server-to-server",
-                    "path": path,
+                    to.path: to.below + path,
                     "compression": compression,
                     "datasetFileType": file_type,
                 }

@@ -21,7 +21,7 @@ from offtake import FLOWS, Destination, Offtake
 from oracle import row_ids
 from store import Store
 from table import DeltaTable
-from test_crash_s3 import some
+from test_crash import some
 from test_interop import FORMATS, rows_of
 from test_s3 import SOON, wait_for_fault
 

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,11 @@ def undisturbed(
 def formats(deep: bool, ordinal: int) -> list[tuple[str, str]]:
     """All formats in a long test; otherwise they take turns."""
     return FORMATS if deep else [FORMATS[ordinal % len(FORMATS)]]
+
+
+def some(every: list[str], now: list[str]) -> list[Any]:
+    """All of them, but only these without `--deep`."""
+    return [place if place in now else pytest.param(place, marks=pytest.mark.deep) for place in every]
 
 
 def die(service: Offtake, failpoints: str, request: Callable[[], None]) -> None:

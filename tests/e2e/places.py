@@ -1,0 +1,198 @@
+"""A place of every kind that files are delivered into, on the bed's servers, each looked at by somebody else's client."""
+
+from __future__ import annotations
+
+import base64
+import stat
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import paramiko
+import pytest
+from azure.core.exceptions import AzureError
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from azure_stores import Container, FileSystem
+from bed import Start, need
+from bucket import Bucket, strictest
+from offtake import ZONE, Destination
+from oracle import staged
+from store import Store, StoreWatcher
+
+GOOGLE = "c5d93acb-ea8b-4b14-8f53-02138444ae99"
+GOOGLE_FLOW = "585c15c4-6cbf-4126-8f87-e26bff78b657"
+SFTP = "36965a81-b1c6-401b-99f8-22508f1e6a26"
+SFTP_FLOW = "354d6aad-4754-46e4-a576-1b384561c440"
+
+
+def trusting() -> dict[str, str]:
+    """The settings of a service that may speak to the bed, which is on loopback."""
+    return {"OFFTAKE__NETWORK__ALLOW": '["127.0.0.0/8", "::1"]', "OFFTAKE__NETWORK__CA_FILE": need("CA")}
+
+
+class Zone(Store):
+    """The landing zone in the service's own folder. What is staged has a hidden name."""
+
+    def __init__(self, folder: Path, data_dir: Path) -> None:
+        super().__init__(folder)
+        self.root = data_dir / "landing-zone"
+
+    def destination(self, **auth: Any) -> Destination:
+        """What a flow must be told to deliver here: nothing."""
+        return ZONE
+
+    def objects(self) -> dict[str, int]:
+        """The files that a consumer sees, with their sizes."""
+        seen = (path for path in self.root.rglob("*") if path.is_file() and not hidden(path.name))
+        return {str(path.relative_to(self.root)): path.stat().st_size for path in seen}
+
+    def read(self, key: str) -> bytes:
+        """What a consumer reads there."""
+        return (self.root / key).read_bytes()
+
+    def staged(self) -> list[str]:
+        """Hidden files."""
+        return [str(path) for path in staged(self.root)]
+
+    def remove(self) -> None:
+        """Goes with the test's folder."""
+
+
+class GoogleBucket(Bucket):
+    """A bucket behind the gate that has Google's manners, with HMAC keys."""
+
+    def __init__(self, folder: Path) -> None:
+        Store.__init__(self, folder)
+        self.endpoint = need("GCS_ENDPOINT")
+        self.name = f"test-{uuid.uuid4().hex}"
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=need("GCS_ACCESS_ID"),
+            aws_secret_access_key=need("GCS_SECRET"),
+            region_name="auto",
+            config=Config(
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": 1},
+                request_checksum_calculation="when_required",
+            ),
+        )
+        self.client.create_bucket(Bucket=self.name)
+
+    def destination(self, bucket: str | None = None, **auth: Any) -> Destination:
+        """What a flow must be told to deliver here; `auth` replaces or adds parameters of the base connection."""
+        params = {
+            "accessKeyId": need("GCS_ACCESS_ID"),
+            "secretAccessKey": need("GCS_SECRET"),
+            "endpoint": self.endpoint,
+        }
+        auth_spec = {"specName": "Google Cloud Storage authentication credentials", "params": params | auth}
+        return Destination(GOOGLE, GOOGLE_FLOW, auth_spec, {"bucketName": bucket or self.name})
+
+
+class Remote(Store):
+    """A folder of the test's own on the OpenSSH server. What is staged has a hidden name."""
+
+    def __init__(self, folder: Path, auth: dict[str, Any]) -> None:
+        super().__init__(folder)
+        self.auth = auth
+        self.name = f"e2e-{uuid.uuid4().hex}"
+        self.transport = paramiko.Transport((need("SFTP_HOST"), int(need("SFTP_PORT"))))
+        self.transport.connect(username=need("SFTP_USER"), password=need("SFTP_PASSWORD"))
+        self.client = paramiko.SFTPClient.from_transport(self.transport)
+
+    def destination(self, **auth: Any) -> Destination:
+        """What a flow must be told to deliver here; `auth` replaces, adds or takes away parameters of the base connection."""
+        known = {
+            "domain": need("SFTP_HOST"),
+            "port": int(need("SFTP_PORT")),
+            "username": need("SFTP_USER"),
+            "hostKeys": [need("SFTP_HOST_FINGERPRINT")],
+        }
+        params = known | self.auth["params"] | auth
+        auth_spec = self.auth | {"params": {name: value for name, value in params.items() if value is not None}}
+        return Destination(SFTP, SFTP_FLOW, auth_spec, path="remotePath", below=f"{self.name}/")
+
+    def _everything(self) -> dict[str, int]:
+        found = {}
+        folders = [self.name]
+        while folders:
+            folder = folders.pop()
+            for entry in self.client.listdir_attr(folder):
+                name = f"{folder}/{entry.filename}"
+                if stat.S_ISDIR(entry.st_mode):
+                    folders.append(name)
+                else:
+                    found[name] = entry.st_size
+        return found
+
+    def objects(self) -> dict[str, int]:
+        """The files that a consumer sees, with their sizes."""
+        return {key: size for key, size in self._everything().items() if not hidden(key)}
+
+    def read(self, key: str) -> bytes:
+        """What a consumer reads there."""
+        with self.client.open(key, "rb") as file:
+            file.prefetch()
+            return file.read()
+
+    def staged(self) -> list[str]:
+        """Hidden files, but for the empty marks of discarded attempts, which stay."""
+        found = self._everything().items()
+        return [key for key, size in found if hidden(key) and (size or not key.endswith(".gone"))]
+
+    def remove(self) -> None:
+        """Ends the session; the folder goes with the bed."""
+        self.transport.close()
+
+
+def hidden(key: str) -> bool:
+    """Whether readers are to pass by the file."""
+    return key.rpartition("/")[2].startswith(".")
+
+
+def with_password() -> dict[str, Any]:
+    """One documented way to log in."""
+    return {"specName": "SFTP with Password", "params": {"password": need("SFTP_PASSWORD")}}
+
+
+def with_key() -> dict[str, Any]:
+    """The other one."""
+    key = base64.b64encode(Path(need("SFTP_KEY_ED25519")).read_bytes()).decode()
+    return {"specName": "SFTP with SSH Key", "params": {"sshKey": key}}
+
+
+# Every destination, SFTP with both its ways to log in.
+PLACES: dict[str, Callable[[Path, Start], Store]] = {
+    "zone": lambda folder, _: Zone(folder, folder / "data"),
+    "s3": lambda folder, _: Bucket(strictest(), folder),
+    "gcs": lambda folder, _: GoogleBucket(folder),
+    "blob": lambda folder, _: Container(folder),
+    "adls": FileSystem,
+    "sftp-password": lambda folder, _: Remote(folder, with_password()),
+    "sftp-key": lambda folder, _: Remote(folder, with_key()),
+}
+
+
+class PlaceWatcher(StoreWatcher):
+    """Lists a place all the time; what a listing meets while files move is for the next one to see whole."""
+
+    gone = (ClientError, AzureError, OSError)
+
+
+@pytest.fixture
+def place_of(tmp_path: Path, start: Start) -> Iterator[Callable[[str], Store]]:
+    """Makes places that don't outlive the test; the zone is that of the service over `data`."""
+    made: list[Store] = []
+
+    def one(kind: str) -> Store:
+        made.append(PLACES[kind](tmp_path, start))
+        return made[-1]
+
+    yield one
+    for place in made:
+        place.remove()
