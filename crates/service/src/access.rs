@@ -6,33 +6,20 @@
 use offtake_core::calendar;
 use offtake_core::validate::{self, quoted, shown};
 use offtake_model::resource::Object;
-use offtake_model::{
-    ClientId, ErrorCode, Fault, OrgId, Permission, Quotas, Role, RoleBinding, SandboxName,
-};
-use offtake_ports::{ClientRecord, FormerSecret, Organisation, Sandbox};
-use secrecy::SecretString;
+use offtake_model::{ErrorCode, Fault, OrgId, Quotas, Role, RoleBinding, SandboxName};
+use offtake_ports::{Organisation, Sandbox};
 use serde_json::Value;
 
-use crate::identity::{Caller, DEFAULT_SANDBOX, FirstClient, SandboxView, sha256};
+use crate::identity::{Caller, DEFAULT_SANDBOX, FirstClient, SandboxView};
 use crate::once::{Once, reused};
-use crate::service::{Service, not_found};
+use crate::service::Service;
 
-/// Most role bindings of one client.
-const BINDINGS_MAX: usize = 100;
+mod clients;
 
-/// Longest time that a replaced secret is still accepted: 30 days.
-const GRACE_SECS_MAX: i64 = 30 * 24 * 60 * 60;
+pub use clients::{ClientMade, NewSecret};
 
 /// Longest name of a sandbox, in characters.
 const SANDBOX_NAME_CHARS_MAX: usize = 64;
-
-/// A client whose secret exists in the clear only here.
-pub struct NewSecret {
-    /// The client.
-    pub client: ClientRecord,
-    /// Its secret.
-    pub secret: SecretString,
-}
 
 impl Service {
     /// Every organisation of the server.
@@ -50,9 +37,9 @@ impl Service {
         let name = validate::name(once.body)?;
         let now = self.clock.now();
         let fresh = self.new_org_id().0;
-        let id = self.secret_once(caller, "organisations", once, fresh);
+        let id = self.id_once(caller, "organisations", once, fresh).await?;
         let org = Organisation {
-            id: OrgId(id.await?),
+            id: OrgId(id),
             name,
             created_at: now,
             quotas: Quotas::default(),
@@ -63,15 +50,34 @@ impl Service {
             "first client".to_owned(),
             vec![RoleBinding::everywhere(Role::Admin)],
         );
-        self.identity
-            .add_organisation(&org, &sandbox, &made.client, &caller.actor())
-            .await?;
+        self.refuse_made(&org.id, once).await?;
+        let by = caller.actor();
+        let added = self
+            .identity
+            .add_organisation(&org, &sandbox, &made.client, &by)
+            .await;
+        if let Err(fault) = added {
+            // A request with the same key may have been faster.
+            self.refuse_made(&org.id, once).await?;
+            return Err(fault);
+        }
         Ok(FirstClient {
             org: org.id,
             sandbox: sandbox.name,
             client: made.client.id,
             secret: made.secret,
         })
+    }
+
+    /// Refuses to answer for an organisation that an earlier request with the same key made: the secret of its client
+    /// was in that answer, and nobody but its client can give it another.
+    async fn refuse_made(&self, id: &OrgId, once: Once<'_>) -> Result<(), Fault> {
+        if once.key.is_none() || self.identity.organisation(id).await?.is_none() {
+            return Ok(());
+        }
+        Err(reused(format!(
+            "this Idempotency-Key made organisations [{id}] already, and the secret of its client was shown once"
+        )))
     }
 
     /// The sandboxes of the caller's organisation.
@@ -121,185 +127,6 @@ impl Service {
         Ok(view(sandbox))
     }
 
-    /// The clients of the caller's organisation.
-    pub async fn clients(&self, caller: &Caller) -> Result<Vec<ClientRecord>, Fault> {
-        self.identity.clients(&caller.tenant.org).await
-    }
-
-    /// Makes a client in the caller's organisation.
-    pub async fn create_client(&self, caller: &Caller, once: Once<'_>) -> Result<NewSecret, Fault> {
-        let fields = known("the body", once.body, &["name", "roles", "subject"])?;
-        let name = validate::name(once.body)?;
-        let roles = self.bindings(caller, fields.get("roles")).await?;
-        let mut made = self.new_client(&caller.tenant.org, name, roles);
-        let fresh = made.client.id.0.clone();
-        let id = self.secret_once(caller, "clients", once, fresh);
-        made.client.id = ClientId(id.await?);
-        made.client.subject = subject(fields)?;
-        self.identity
-            .add_client(&made.client, &caller.actor())
-            .await?;
-        Ok(made)
-    }
-
-    /// The id for something with a secret, which no second answer can show.
-    async fn secret_once(
-        &self,
-        caller: &Caller,
-        collection: &str,
-        once: Once<'_>,
-        fresh: String,
-    ) -> Result<String, Fault> {
-        let id = self
-            .id_once(caller, collection, once, fresh.clone())
-            .await?;
-        if id == fresh {
-            return Ok(id);
-        }
-        Err(reused(format!(
-            "this Idempotency-Key made {collection} [{id}] already, whose secret was shown once"
-        )))
-    }
-
-    /// Changes a client's name, roles or whether it is enabled.
-    pub async fn change_client(
-        &self,
-        caller: &Caller,
-        id: &str,
-        body: &Value,
-    ) -> Result<ClientRecord, Fault> {
-        let fields = known("the body", body, &["name", "roles", "enabled", "subject"])?;
-        let mut client = self.client_to_change(caller, id).await?;
-        if fields.contains_key("name") {
-            client.name = validate::name(body)?;
-        }
-        if let Some(roles) = fields.get("roles") {
-            client.roles = self.bindings(caller, Some(roles)).await?;
-        }
-        if fields.contains_key("subject") {
-            client.subject = subject(fields)?;
-        }
-        match fields.get("enabled") {
-            None => {}
-            Some(Value::Bool(enabled)) => client.enabled = *enabled,
-            Some(other) => {
-                return Err(invalid(format!(
-                    "`enabled` must be true or false, got {}",
-                    shown(other)
-                )));
-            }
-        }
-        if client.id == caller.client {
-            return Err(invalid(
-                "a client cannot change itself; ask another administrator".to_owned(),
-            ));
-        }
-        self.identity
-            .replace_client(&client, &caller.actor())
-            .await?;
-        Ok(client)
-    }
-
-    /// Gives a client a new secret. The old one ends at once, or after the grace that the body asks for; tokens issued
-    /// for it live on until they expire.
-    pub async fn rotate_secret(
-        &self,
-        caller: &Caller,
-        id: &str,
-        body: Option<&Value>,
-    ) -> Result<NewSecret, Fault> {
-        let grace = match body {
-            Some(body) => grace(known("the body", body, &["graceSeconds"])?)?,
-            None => 0,
-        };
-        let mut client = self.client_to_change(caller, id).await?;
-        let secret = self.new_secret();
-        client.former_secret = (grace > 0).then(|| FormerSecret {
-            sha256: client.secret_sha256,
-            until: self.clock.now().plus_millis(grace * 1_000),
-        });
-        client.secret_sha256 = sha256(&secret);
-        self.identity
-            .replace_client(&client, &caller.actor())
-            .await?;
-        Ok(NewSecret { client, secret })
-    }
-
-    /// A client of the caller's organisation that has no more rights than the caller.
-    async fn client_to_change(&self, caller: &Caller, id: &str) -> Result<ClientRecord, Fault> {
-        let found = self.identity.client(&ClientId(id.to_owned())).await?;
-        let found = found
-            .filter(|client| client.org == caller.tenant.org)
-            .ok_or_else(|| not_found("clients", id))?;
-        let higher = found
-            .roles
-            .iter()
-            .any(|binding| binding.role == Role::Operator);
-        if higher && !caller.may(Permission::ManageServer) {
-            return Err(Fault::new(
-                ErrorCode::PermissionMissing,
-                format!("client [{id}] is an operator; only operators change it"),
-            ));
-        }
-        Ok(found)
-    }
-
-    async fn bindings(
-        &self,
-        caller: &Caller,
-        given: Option<&Value>,
-    ) -> Result<Vec<RoleBinding>, Fault> {
-        let given = given.and_then(Value::as_array).filter(|it| !it.is_empty());
-        let given = given.filter(|it| it.len() <= BINDINGS_MAX).ok_or_else(|| {
-            invalid(format!(
-                "`roles` is required: 1 to {BINDINGS_MAX} objects with `role` and, unless it holds everywhere, `sandbox`"
-            ))
-        })?;
-        let mut bindings = Vec::with_capacity(given.len());
-        for entry in given {
-            let entry = known("a role", entry, &["role", "sandbox"])?;
-            let binding = RoleBinding {
-                role: role(text(entry, "role")?.unwrap_or_default())?,
-                sandbox: text(entry, "sandbox")?.map(|name| SandboxName(name.to_owned())),
-            };
-            if binding.role == Role::Operator && !caller.may(Permission::ManageServer) {
-                return Err(Fault::new(
-                    ErrorCode::PermissionMissing,
-                    "only operators make operators",
-                ));
-            }
-            if let Some(name) = &binding.sandbox {
-                self.sandbox(caller, name.as_str()).await?;
-            }
-            bindings.push(binding);
-        }
-        Ok(bindings)
-    }
-
-    /// A client with a fresh secret, not stored yet.
-    pub(crate) fn new_client(
-        &self,
-        org: &OrgId,
-        name: String,
-        roles: Vec<RoleBinding>,
-    ) -> NewSecret {
-        let secret = self.new_secret();
-        NewSecret {
-            client: ClientRecord {
-                id: ClientId(self.random_hex(16)),
-                org: org.clone(),
-                name,
-                secret_sha256: sha256(&secret),
-                former_secret: None,
-                subject: None,
-                created_at: self.clock.now(),
-                enabled: true,
-                roles,
-            },
-            secret,
-        }
-    }
-
     /// The sandbox of an organisation that requests mean when they name none.
     pub(crate) fn default_sandbox(&self, org: &OrgId, now: offtake_model::Millis) -> Sandbox {
         Sandbox {
@@ -323,45 +150,6 @@ fn view(sandbox: Sandbox) -> SandboxView {
         created_at: calendar::rfc3339(sandbox.created_at),
         sandbox,
     }
-}
-
-/// The client's name at the issuer outside.
-fn subject(fields: &Object) -> Result<Option<String>, Fault> {
-    let subject = text(fields, "subject")?;
-    match subject.map(|text| text.chars().count()) {
-        Some(0 | 257..) => Err(invalid(
-            "`subject` must be 1 to 256 characters, or null for none".to_owned(),
-        )),
-        Some(_) | None => Ok(subject.map(str::to_owned)),
-    }
-}
-
-fn grace(fields: &Object) -> Result<i64, Fault> {
-    match fields.get("graceSeconds") {
-        None | Some(Value::Null) => Ok(0),
-        Some(value) => {
-            let secs = value
-                .as_i64()
-                .filter(|it| (0..=GRACE_SECS_MAX).contains(it));
-            secs.ok_or_else(|| {
-                invalid(format!(
-                    "`graceSeconds` must be a whole number from 0 to {GRACE_SECS_MAX}, got {}",
-                    shown(value)
-                ))
-            })
-        }
-    }
-}
-
-fn role(name: &str) -> Result<Role, Fault> {
-    Role::parse(name).ok_or_else(|| {
-        let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
-        invalid(format!(
-            "`role` must be one of {}, got {}",
-            names.join(", "),
-            quoted(name)
-        ))
-    })
 }
 
 pub(crate) fn known<'a>(

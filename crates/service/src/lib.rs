@@ -36,7 +36,7 @@ mod token;
 mod trial;
 mod walk;
 
-pub use access::NewSecret;
+pub use access::{ClientMade, NewSecret};
 pub use audit::{AuditEntries, AuditParams};
 // What a surface needs of the rules and the ports to hand bytes through.
 pub use offtake_core::calendar::http_date;

@@ -333,7 +333,7 @@ pub(crate) const NEW_CLIENT: Body = Body::json_of("ClientRequest", || {
     json!({
         "type": "object",
         "required": ["name", "roles"],
-        "properties": {"name": name(), "roles": roles()},
+        "properties": {"name": name(), "roles": roles(), "subject": subject()},
         "additionalProperties": false,
         "examples": [{"name": "Partner", "roles": [{"role": "viewer", "sandbox": "prod"}]}]
     })
@@ -343,8 +343,7 @@ pub(crate) const CLIENT_CHANGE: Body = Body::json_of("ClientChangeRequest", || {
     json!({
         "type": "object",
         "properties": {
-            "name": name(), "roles": roles(), "enabled": {"type": "boolean"},
-            "subject": {"type": ["string", "null"], "description": "The client's name at the issuer outside."}
+            "name": name(), "roles": roles(), "enabled": {"type": "boolean"}, "subject": subject()
         },
         "additionalProperties": false,
         "examples": [{"enabled": false}]
@@ -427,6 +426,13 @@ fn roles() -> Value {
         },
         "additionalProperties": false
     }})
+}
+
+fn subject() -> Value {
+    json!({
+        "type": ["string", "null"], "minLength": 1, "maxLength": 256,
+        "description": "The client's name at the issuer outside."
+    })
 }
 
 fn patch_operation() -> Value {

@@ -117,6 +117,7 @@ fn of_clients() -> Routes {
             says("createClient", "Makes a client")
                 .takes(bodies::NEW_CLIENT)
                 .once()
+                .note("Repeated with the same `Idempotency-Key`, it shows the client that was made, without its secret.")
                 .gives::<Client>(201, "The client, and its secret, once.")
                 .fails(&of_roles),
         )
@@ -223,7 +224,7 @@ async fn create_client(
     let made = service
         .create_client(&caller, once(&headers, &body))
         .await?;
-    Ok((StatusCode::CREATED, Json(wire::with_secret(&made))).into_response())
+    Ok((StatusCode::CREATED, Json(wire::client_made(&made))).into_response())
 }
 
 async fn change_client(

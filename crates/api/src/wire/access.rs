@@ -5,7 +5,9 @@ use offtake_api_types::access::{
     Sandboxes, Usage,
 };
 use offtake_api_types::{Object, Sandbox};
-use offtake_service::{ClientRecord, FirstClient, NewSecret, OrganisationView, SandboxView};
+use offtake_service::{
+    ClientMade, ClientRecord, FirstClient, NewSecret, OrganisationView, SandboxView,
+};
 use secrecy::ExposeSecret;
 
 /// A sandbox (contract, 10.5).
@@ -102,5 +104,13 @@ pub(crate) fn with_secret(made: &NewSecret) -> Client {
     Client {
         secret: Some(made.secret.expose_secret().to_owned()),
         ..client(&made.client)
+    }
+}
+
+/// A client that was asked for, with its secret when this request made it.
+pub(crate) fn client_made(made: &ClientMade) -> Client {
+    match made {
+        ClientMade::Now(made) => with_secret(made),
+        ClientMade::Before(there) => client(there),
     }
 }

@@ -7,6 +7,16 @@ use serde_json::{Value, json};
 
 use crate::world::{Answer, DATA_LAKE, DATASETS, LANDING_ZONE, LANDING_ZONE_FLOW, World};
 
+const CLIENTS: &str = "/offtake/v1/clients";
+const ORGANISATIONS: &str = "/offtake/v1/organisations";
+
+async fn rows_of(world: &World, path: &str) -> usize {
+    world.get(path).await.body["items"]
+        .as_array()
+        .unwrap()
+        .len()
+}
+
 async fn keyed(world: &World, path: &str, key: &str, body: &Value) -> Answer {
     let key = [("idempotency-key", key)];
     world.with_body("POST", path, &key, body.to_string()).await
@@ -157,27 +167,58 @@ async fn many_at_the_same_time_make_one() {
 }
 
 #[tokio::test]
-async fn a_secret_is_not_shown_a_second_time() {
+async fn a_client_is_shown_again_without_its_secret() {
     let world = World::new().await;
-    let client = json!({"name": "partner", "roles": [{"role": "viewer"}]});
-    for (path, body) in [
-        ("/offtake/v1/clients", client),
-        ("/offtake/v1/organisations", json!({"name": "Other"})),
-    ] {
-        let first = keyed(&world, path, "k", &body).await;
-        assert_eq!(first.status, 201, "{}", first.text);
-        let again = keyed(&world, path, "k", &body).await;
-        assert_eq!(
-            (again.status, code(&again)),
-            (422, &json!("IDEMPOTENCY_KEY_REUSED"))
-        );
-        let listed = world.get(path).await;
-        assert_eq!(
-            listed.body["items"].as_array().unwrap().len(),
-            2,
-            "the first one and one more"
-        );
+    let body = json!({"name": "partner", "roles": [{"role": "viewer"}], "subject": "pat"});
+    let first = keyed(&world, CLIENTS, "k", &body).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let again = keyed(&world, CLIENTS, "k", &body).await;
+    assert_eq!(again.status, 201, "{}", again.text);
+    let mut shown = first.body.clone();
+    assert!(shown.as_object_mut().unwrap().remove("secret").is_some());
+    assert_eq!(again.body, shown);
+    assert_eq!(
+        rows_of(&world, CLIENTS).await,
+        2,
+        "the first one and one more"
+    );
+    // Whoever lost the first answer can still get a secret for it.
+    let path = format!("{CLIENTS}/{}/secret", again.id());
+    let rotated = world.post(&path, &json!({})).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text);
+    assert!(rotated.body["secret"].is_string());
+}
+
+#[tokio::test]
+async fn many_at_the_same_time_make_one_client_and_one_sees_its_secret() {
+    let world = World::new().await;
+    let body = json!({"name": "partner", "roles": [{"role": "viewer"}]});
+    let asked: Vec<_> = (0..20)
+        .map(|_| keyed(&world, CLIENTS, "k", &body))
+        .collect();
+    let answers = futures_util::future::join_all(asked).await;
+    let mut secrets = 0;
+    for answer in &answers {
+        assert_eq!((answer.status, answer.id()), (201, answers[0].id()));
+        secrets += usize::from(answer.body["secret"].is_string());
     }
+    assert_eq!(secrets, 1);
+    assert_eq!(rows_of(&world, CLIENTS).await, 2);
+}
+
+#[tokio::test]
+async fn an_organisation_is_told_by_its_id_but_its_clients_secret_is_not_shown_a_second_time() {
+    let world = World::new().await;
+    let body = json!({"name": "Other"});
+    let first = keyed(&world, ORGANISATIONS, "k", &body).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let again = keyed(&world, ORGANISATIONS, "k", &body).await;
+    assert_eq!(
+        (again.status, code(&again)),
+        (422, &json!("IDEMPOTENCY_KEY_REUSED"))
+    );
+    assert!(again.text.contains(&first.id()), "{}", again.text);
+    assert_eq!(rows_of(&world, ORGANISATIONS).await, 2);
 }
 
 #[tokio::test]
