@@ -2,9 +2,14 @@
 
 use http::HeaderMap;
 use http::header::IF_MATCH;
-use offtake_service::Once;
+use offtake_api_types::Created;
+use offtake_model::{ErrorCode, ResourceKind};
+use offtake_service::{Caller, Once, Service, Start};
 use serde_json::Value;
 
+use crate::document::says::{Parameter, Says, header, query, says};
+use crate::query::Pairs;
+use crate::reply::{self, Reply};
 use crate::table::Routes;
 
 mod access;
@@ -100,6 +105,52 @@ fn once<'a>(headers: &'a HeaderMap, body: &'a Value) -> Once<'a> {
         key: idempotency_key(headers),
         body,
     }
+}
+
+/// The query parameter that makes a draft.
+const MODE: Parameter = query("mode", "`draft` makes a draft.").words(&["draft"]);
+
+/// `mode=draft` makes a draft; whatever else `mode` says is ignored.
+fn start(query: &Pairs) -> Start {
+    let modes = query.all("mode");
+    if modes.iter().any(|mode| mode.eq_ignore_ascii_case("draft")) {
+        Start::Draft
+    } else {
+        Start::Enabled
+    }
+}
+
+/// How publishing a connection's draft is described.
+fn says_publish(id: &'static str, summary: &'static str) -> Says {
+    says(id, summary)
+        .with(&[
+            query("op", "What to do, in either case.")
+                .words(&["publish"])
+                .required(),
+            header("If-Match", "Only at this version."),
+        ])
+        .gives::<Created>(200, "Done.")
+        .fails(&[ErrorCode::ResourceNotFound, ErrorCode::VersionConflict])
+        .fails(&[
+            ErrorCode::QueryParameterMissing,
+            ErrorCode::ActionUnknown,
+            ErrorCode::ActionNotAllowed,
+        ])
+}
+
+/// Acts on a connection of that kind.
+async fn act_on(
+    service: &Service,
+    caller: &Caller,
+    kind: ResourceKind,
+    id: &str,
+    (query, headers): (&Pairs, &HeaderMap),
+) -> Reply {
+    let (op, if_match) = (query.first("op"), if_match(headers));
+    let changed = service
+        .act_on_connection(caller, kind, id, op, if_match)
+        .await?;
+    Ok(reply::changed(changed))
 }
 
 /// The version of the entity that the caller has seen, when it says so.

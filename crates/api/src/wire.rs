@@ -19,9 +19,6 @@ pub(crate) mod preview;
 pub(crate) mod recovery;
 pub(crate) mod run;
 
-/// State of a resource that has only one.
-const ENABLED: &str = "enabled";
-
 fn common<T>(caller: &Caller, entity: &Entity<T>) -> Common {
     Common {
         id: entity.id.clone(),

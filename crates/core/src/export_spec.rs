@@ -4,7 +4,9 @@
 //!
 //! The one law: after this a run no longer looks at flow or connections; edits touch later runs only.
 
-use offtake_model::resource::{Connection, Flow, Object, SourceConnection, TargetConnection};
+use offtake_model::resource::{
+    Connection, ConnectionState, Flow, Object, SourceConnection, TargetConnection,
+};
 use offtake_model::{
     Compression, ConnectionId, DestinationKind, ErrorCode, ExportSpec, Fault, FileRules, FileType,
     FlowId, OnRewrite, OutputEncoding, Resource, ResourceBody, ResourceId, SinkRef,
@@ -16,8 +18,8 @@ use crate::specs;
 /// Gathers the spec of a flow's runs from the flow, its source and target connection and the target's base
 /// connection.
 ///
-/// Fails with `CONNECTION_NOT_USABLE` when a resource is of the wrong kind or belongs to somebody else, or when
-/// the target lacks something that a delivery needs.
+/// Fails with `CONNECTION_NOT_USABLE` when a resource is of the wrong kind, belongs to somebody else or is a draft, or
+/// when the target lacks something that a delivery needs.
 pub fn export_spec(
     flow: &Resource,
     source: &Resource,
@@ -33,6 +35,15 @@ pub fn export_spec(
     let from = source_of(source)?;
     let to = target_of(target)?;
     let base = connection_of(connection)?;
+    for (used, state) in [
+        (source, from.state),
+        (target, to.state),
+        (connection, base.state),
+    ] {
+        if state == ConnectionState::Draft {
+            return Err(unusable(used, "it is a draft; publish it first"));
+        }
+    }
     if base.spec.id != to.spec.id {
         return Err(unusable(
             connection,
@@ -195,8 +206,8 @@ fn unusable(resource: &Resource, what: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use offtake_model::resource::{
-        Audit, Connection, DatasetEntry, Flow, FlowState, LastOperation, SourceConnection, SpecRef,
-        TargetConnection,
+        Audit, Connection, ConnectionState, DatasetEntry, Flow, FlowState, LastOperation,
+        SourceConnection, SpecRef, TargetConnection,
     };
     use offtake_model::{
         DatasetId, ExportMode, Millis, OrgId, Revision, SandboxName, Schedule, Tenant, TimeUnit,
@@ -274,6 +285,7 @@ mod tests {
             }],
             data: None,
             base_connection_id: None,
+            state: ConnectionState::Enabled,
         };
         let target = TargetConnection {
             name: "t".to_owned(),
@@ -281,12 +293,14 @@ mod tests {
             base_connection_id: ConnectionId(uuid::Uuid::from_u128(4)),
             spec: spec(ZONE),
             params: object(target_params),
+            state: ConnectionState::Enabled,
         };
         let base = Connection {
             name: "b".to_owned(),
             description: None,
             spec: spec(ZONE),
             auth: None,
+            state: ConnectionState::Enabled,
         };
         [
             resource(1, ResourceBody::Flow(Box::new(flow))),

@@ -15,7 +15,7 @@ mod target;
 
 pub use batch::{BatchDraft, batch};
 pub use body::{description, name, quoted, shown};
-pub use connection::{AuthDraft, ConnectionDraft, MASK, connection};
+pub use connection::{AuthDraft, ConnectionDraft, MASK, connection, connection_draft};
 pub use dataset::{DatasetDraft, dataset};
 pub use flow::{FlowDraft, check_flow_target, flow};
 pub use source::{DatasetChoice, SourceDraft, source};

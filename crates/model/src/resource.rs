@@ -128,6 +128,25 @@ pub struct SpecRef {
     pub version: String,
 }
 
+/// Whether a connection may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// Made as a draft; not published.
+    Draft,
+    /// For use.
+    Enabled,
+}
+
+impl ConnectionState {
+    /// The state's documented word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Enabled => "enabled",
+        }
+    }
+}
+
 /// A base connection: credentials for one destination platform (contract, 4.7).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
@@ -137,8 +156,10 @@ pub struct Connection {
     pub description: Option<String>,
     /// The platform.
     pub spec: SpecRef,
-    /// How it authenticates; none for the landing zone.
+    /// How it authenticates; none for the landing zone, and for a draft that lacks it still.
     pub auth: Option<Auth>,
+    /// Published or not.
+    pub state: ConnectionState,
 }
 
 /// The credentials of a base connection.
@@ -176,6 +197,8 @@ pub struct SourceConnection {
     pub data: Option<Value>,
     /// `baseConnectionId` as given, echoed.
     pub base_connection_id: Option<String>,
+    /// Published or not.
+    pub state: ConnectionState,
 }
 
 /// A dataset of a source connection.
@@ -200,6 +223,8 @@ pub struct TargetConnection {
     pub spec: SpecRef,
     /// Parameters as given, `datasetFileType` and `compression` in upper case.
     pub params: Object,
+    /// Published or not.
+    pub state: ConnectionState,
 }
 
 /// A flow (contract, 4.10).

@@ -14,26 +14,31 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::drafts::Start;
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
 use crate::listing::{Listed, Listing};
 use crate::once::{Once, Slot};
 use crate::service::{Changed, Service};
 
-mod patch;
+pub(crate) mod patch;
 
 /// A base connection.
 pub type ConnectionView = Entity<Connection>;
 
 impl Service {
-    /// Makes a base connection.
+    /// Makes a base connection, or a draft of one.
     pub async fn create_connection(
         &self,
         caller: &Caller,
         once: Once<'_>,
+        start: Start,
     ) -> Result<Changed, Fault> {
         bounds::check(once.body)?;
-        let draft = validate::connection(once.body)?;
+        let draft = match start {
+            Start::Enabled => validate::connection(once.body)?,
+            Start::Draft => validate::connection_draft(once.body)?,
+        };
         let fresh = self.new_uuid().to_string();
         let slot = self.slot(caller, ResourceKind::Connection, once, fresh);
         let id = match slot.await? {
@@ -55,6 +60,7 @@ impl Service {
                 description: draft.description,
                 spec: draft.spec,
                 auth,
+                state: start.connection_state(),
             }),
         };
         self.insert(caller, &resource).await

@@ -13,6 +13,7 @@ use offtake_ports::{Page, PageRequest, ResourceQuery};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::drafts::Start;
 use crate::entity::{self, Entity};
 use crate::etag;
 use crate::identity::Caller;
@@ -59,15 +60,6 @@ pub enum FlowAction {
     Disable,
     /// Turn a draft into a flow.
     Publish,
-}
-
-/// How a flow begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlowStart {
-    /// Enabled, with everything its runs need checked.
-    Enabled,
-    /// As a draft: it runs, and is checked, only once it is published.
-    Draft,
 }
 
 impl FlowAction {
@@ -121,18 +113,18 @@ impl Service {
         &self,
         caller: &Caller,
         once: Once<'_>,
-        start: FlowStart,
+        start: Start,
     ) -> Result<Changed, Fault> {
         bounds::check(once.body)?;
         let draft = validate::flow(once.body)?;
         let now = self.clock.now();
         let (state, enabled_at, next_due_at) = match start {
-            FlowStart::Enabled => (
+            Start::Enabled => (
                 FlowState::Enabled,
                 Some(now),
                 due_at_once(&draft.schedule.schedule, now),
             ),
-            FlowStart::Draft => (FlowState::Draft, None, None),
+            Start::Draft => (FlowState::Draft, None, None),
         };
         let flow = Flow {
             name: draft.name,
@@ -166,7 +158,7 @@ impl Service {
             audit: Self::audit(caller, now),
             body: ResourceBody::Flow(Box::new(flow)),
         };
-        if start == FlowStart::Enabled {
+        if start == Start::Enabled {
             self.checked_spec(caller, &resource).await?;
         }
         let made = self.insert(caller, &resource).await?;

@@ -11,6 +11,7 @@ mod batches;
 mod connections;
 mod credentials;
 mod datasets;
+mod drafts;
 mod entity;
 mod etag;
 mod explore;
@@ -54,10 +55,11 @@ pub use offtake_core::plan::{Preview, PreviewedDataset};
 pub use datasets::{
     ConfigsQuery, DatasetEdit, DatasetPage, DatasetQuery, DatasetView, LastBatches,
 };
+pub use drafts::Start;
 pub use entity::Entity;
 pub use explore::{ExploreQuery, Explored};
 pub use files::DataFileView;
-pub use flows::{FlowAction, FlowStart, FlowView};
+pub use flows::{FlowAction, FlowView};
 pub use identity::{Caller, FirstClient, Grant, IssuedToken, Presented, SandboxView};
 pub use inherit::{ConnectionHead, TargetHead};
 pub use keys::KeysView;

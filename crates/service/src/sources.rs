@@ -1,7 +1,8 @@
 //! Source connections: which datasets (contract, 4.8).
 
+use offtake_core::validate::DatasetChoice;
 use offtake_core::{bounds, validate};
-use offtake_model::resource::{DatasetEntry, SourceConnection};
+use offtake_model::resource::{ConnectionState, DatasetEntry, SourceConnection};
 use offtake_model::{
     DatasetId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
 };
@@ -9,6 +10,7 @@ use offtake_ports::{Page, PageRequest, ResourceQuery};
 use serde::Serialize;
 
 use crate::datasets::exportable;
+use crate::drafts::Start;
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
 use crate::inherit::{ConnectionHead, Heads};
@@ -41,18 +43,17 @@ impl Placed for SourceView {
 }
 
 impl Service {
-    /// Makes a source connection. Every dataset must exist; names that are missing are filled in.
-    pub async fn create_source(&self, caller: &Caller, once: Once<'_>) -> Result<Changed, Fault> {
+    /// Makes a source connection. Every dataset must exist, but for a draft; names that are missing are filled in.
+    pub async fn create_source(
+        &self,
+        caller: &Caller,
+        once: Once<'_>,
+        start: Start,
+    ) -> Result<Changed, Fault> {
         bounds::check(once.body)?;
         let draft = validate::source(once.body)?;
-        let mut datasets = Vec::with_capacity(draft.datasets.len());
-        for dataset in draft.datasets {
-            let known = self.known_dataset(caller, &dataset.id).await?;
-            datasets.push(DatasetEntry {
-                id: dataset.id,
-                name: dataset.name.unwrap_or(known),
-            });
-        }
+        let state = start.connection_state();
+        let datasets = self.entries(caller, draft.datasets, state).await?;
         let fresh = self.new_uuid().to_string();
         let slot = self.slot(caller, ResourceKind::Source, once, fresh);
         let id = match slot.await? {
@@ -71,6 +72,7 @@ impl Service {
                 datasets,
                 data: draft.data,
                 base_connection_id: draft.base_connection_id,
+                state,
             }),
         };
         self.insert(caller, &resource).await
@@ -126,8 +128,35 @@ impl Service {
         })
     }
 
+    /// The datasets with their names. One that a draft names and that does not exist has its id for a name.
+    async fn entries(
+        &self,
+        caller: &Caller,
+        chosen: Vec<DatasetChoice>,
+        state: ConnectionState,
+    ) -> Result<Vec<DatasetEntry>, Fault> {
+        let mut entries = Vec::with_capacity(chosen.len());
+        for dataset in chosen {
+            let known = match (self.known_dataset(caller, &dataset.id).await, state) {
+                (Err(fault), ConnectionState::Draft) if fault.code == ErrorCode::DatasetUnknown => {
+                    dataset.id.to_string()
+                }
+                (known, _) => known?,
+            };
+            entries.push(DatasetEntry {
+                id: dataset.id,
+                name: dataset.name.unwrap_or(known),
+            });
+        }
+        Ok(entries)
+    }
+
     /// The dataset's name; a dataset that is missing or cannot be exported is refused by its id.
-    async fn known_dataset(&self, caller: &Caller, id: &DatasetId) -> Result<String, Fault> {
+    pub(crate) async fn known_dataset(
+        &self,
+        caller: &Caller,
+        id: &DatasetId,
+    ) -> Result<String, Fault> {
         let found = self
             .find(caller, ResourceKind::Dataset, id.as_str())
             .await?;

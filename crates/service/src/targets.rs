@@ -1,7 +1,7 @@
 //! Target connections: where the files go and what they look like (contract, 4.9).
 
 use offtake_core::{bounds, validate};
-use offtake_model::resource::TargetConnection;
+use offtake_model::resource::{ConnectionState, SpecRef, TargetConnection};
 use offtake_model::{
     ConnectionId, ErrorCode, Fault, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
     SinkRef,
@@ -10,6 +10,7 @@ use offtake_ports::{Page, PageRequest, ResourceQuery};
 use serde::Serialize;
 
 use crate::connections::ConnectionView;
+use crate::drafts::Start;
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
 use crate::inherit::{ConnectionHead, Heads};
@@ -51,20 +52,21 @@ impl Placed for TargetView {
 }
 
 impl Service {
-    /// Makes a target connection. Its base connection must exist and be of the same spec, and the place must keep its
-    /// promises when that is to be proved first.
+    /// Makes a target connection, or a draft of one. Its base connection must exist and be of the same spec, but for a
+    /// draft, and the place must keep its promises when that is to be proved first.
     pub async fn create_target(
         &self,
         caller: &Caller,
         once: Once<'_>,
         proof: Proof,
+        start: Start,
     ) -> Result<Changed, Fault> {
         bounds::check(once.body)?;
         let draft = validate::target(once.body)?;
-        let base = self
-            .base_connection(caller, draft.base_connection_id)
-            .await?;
-        validate::check_base_connection(&draft, &base.body.spec)?;
+        if start == Start::Enabled || proof == Proof::First {
+            let id = draft.base_connection_id;
+            self.check_base(caller, &draft.spec, id).await?;
+        }
         if proof == Proof::First {
             self.check_available(draft.kind)?;
             let sink = SinkRef {
@@ -92,6 +94,7 @@ impl Service {
                 base_connection_id: draft.base_connection_id,
                 spec: draft.spec,
                 params: draft.params,
+                state: start.connection_state(),
             }),
         };
         self.insert(caller, &resource).await
@@ -162,6 +165,23 @@ impl Service {
             )
         })?;
         entity::connection(found)
+    }
+
+    /// Refuses a base connection that a target connection of that spec cannot be used with.
+    pub(crate) async fn check_base(
+        &self,
+        caller: &Caller,
+        target: &SpecRef,
+        id: ConnectionId,
+    ) -> Result<(), Fault> {
+        let base = self.base_connection(caller, id).await?.body;
+        if base.state == ConnectionState::Draft {
+            return Err(Fault::new(
+                ErrorCode::ConnectionNotUsable,
+                format!("baseConnectionId [{id}] is a draft; publish it first"),
+            ));
+        }
+        validate::check_base_connection(target, id, &base.spec)
     }
 }
 

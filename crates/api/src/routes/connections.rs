@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode};
 use offtake_api_types::trial::ExploredObject;
 use offtake_api_types::{Connection, ConnectionTest};
-use offtake_model::ErrorCode;
+use offtake_model::{ErrorCode, ResourceKind};
 use offtake_service::{ExploreQuery, Listing, Service};
 
 use crate::body::JsonBody;
@@ -18,7 +18,7 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match, needs, once};
+use crate::routes::{MODE, act_on, flow_service, if_match, needs, once, says_publish, start};
 use crate::search::Search;
 use crate::table::Routes;
 use crate::wire;
@@ -26,6 +26,10 @@ use crate::wire;
 const COLLECTION: &str = "connections";
 
 pub(super) fn routes() -> Routes {
+    of_connections().merge(of_destinations())
+}
+
+fn of_connections() -> Routes {
     let (all, one) = (
         flow_service("/connections"),
         flow_service("/connections/{id}"),
@@ -36,7 +40,8 @@ pub(super) fn routes() -> Routes {
         .post(&all, needs::CONNECT, create)
         .says(
             says("createConnection", "Makes a base connection")
-                .note("Secret parameters are sealed and never shown again.")
+                .note("Secret parameters are sealed and never shown again. A draft may lack its credentials.")
+                .with(&[MODE])
                 .creates(bodies::NEW_CONNECTION)
                 .fails(&OF_BODY),
         )
@@ -44,6 +49,36 @@ pub(super) fn routes() -> Routes {
         .says(says("searchConnections", "Lists base connections, asked by a body").searches(bodies::SEARCH))
         .get(&one, needs::VIEW, read)
         .says(says("getConnection", "Reads a base connection").reads::<Connection>())
+        .patch(&one, needs::MANAGE, patch)
+        .says(
+            says("patchConnection", "Changes a base connection")
+                .note(
+                    "Changes `/name`, `/description`, `/auth/params`, `/auth/params/<key>`, and `/auth` of a draft; \
+                     `****` keeps a secret.",
+                )
+                .changes(bodies::PATCH)
+                .fails(&OF_BODY)
+                .fails(&[ErrorCode::ConnectionSpecFixed]),
+        )
+        .post(&format!("{one}/action"), needs::MANAGE, act)
+        .says(
+            says_publish(
+                "actOnConnection",
+                "Publishes the draft of a base connection",
+            )
+            .fails(&[ErrorCode::FieldInvalid]),
+        )
+        .delete(&one, needs::MANAGE, delete)
+        .says(
+            says("deleteConnection", "Deletes a base connection that no flow uses")
+                .deletes()
+                .fails(&[ErrorCode::ConnectionInUse]),
+        )
+}
+
+/// What asks the destination itself.
+fn of_destinations() -> Routes {
+    Routes::default()
         // It writes at the destination, so that looking is not enough.
         .get(
             &flow_service("/connections/{id}/test"),
@@ -54,12 +89,18 @@ pub(super) fn routes() -> Routes {
             says("testConnection", "Tries a base connection out")
                 .note("Writes, publishes and removes a file in a scratch folder.")
                 .with(&[
-                    query("bucketName", "The bucket to try; by default those that target connections name."),
+                    query(
+                        "bucketName",
+                        "The bucket to try; by default those that target connections name.",
+                    ),
                     query("container", "The container to try."),
                 ])
                 .gives::<ConnectionTest>(200, "Whether it works, and what failed.")
                 .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
-                .fails(&[ErrorCode::DestinationNotAvailable, ErrorCode::QueryParameterMissing]),
+                .fails(&[
+                    ErrorCode::DestinationNotAvailable,
+                    ErrorCode::QueryParameterMissing,
+                ]),
         )
         // It shows names of others' files, so that looking at connections is not enough.
         .get(
@@ -68,28 +109,19 @@ pub(super) fn routes() -> Routes {
             explore,
         )
         .says(
-            says("exploreConnection", "Names what lies in a folder of the destination")
-                .with(&[
-                    query("objectType", "Where to look; in any case.").words(&["ROOT", "FOLDER"]).required(),
-                    query("object", "Path of the folder."),
-                ])
-                .gives::<Vec<ExploredObject>>(200, "Folders and files, at most 1,000.")
-                .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
-                .fails(&[ErrorCode::ExploreNotAvailable]),
-        )
-        .patch(&one, needs::MANAGE, patch)
-        .says(
-            says("patchConnection", "Changes a base connection")
-                .note("Changes `/name`, `/description`, `/auth/params`, `/auth/params/<key>`; `****` keeps a secret.")
-                .changes(bodies::PATCH)
-                .fails(&OF_BODY)
-                .fails(&[ErrorCode::ConnectionSpecFixed]),
-        )
-        .delete(&one, needs::MANAGE, delete)
-        .says(
-            says("deleteConnection", "Deletes a base connection that no flow uses")
-                .deletes()
-                .fails(&[ErrorCode::ConnectionInUse]),
+            says(
+                "exploreConnection",
+                "Names what lies in a folder of the destination",
+            )
+            .with(&[
+                query("objectType", "Where to look; in any case.")
+                    .words(&["ROOT", "FOLDER"])
+                    .required(),
+                query("object", "Path of the folder."),
+            ])
+            .gives::<Vec<ExploredObject>>(200, "Folders and files, at most 1,000.")
+            .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
+            .fails(&[ErrorCode::ExploreNotAvailable]),
         )
 }
 
@@ -104,12 +136,13 @@ const OF_BODY: [ErrorCode; 4] = [
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    query: Pairs,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
     Ok(reply::created(
         service
-            .create_connection(&caller, once(&headers, &body))
+            .create_connection(&caller, once(&headers, &body), start(&query))
             .await?,
     ))
 }
@@ -156,6 +189,17 @@ pub(super) fn explore_query(query: &Pairs) -> ExploreQuery<'_> {
         object_type: query.first("objectType"),
         object: query.first("object"),
     }
+}
+
+async fn act(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+    headers: HeaderMap,
+) -> Reply {
+    let kind = ResourceKind::Connection;
+    act_on(&service, &caller, kind, &id, (&query, &headers)).await
 }
 
 async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pairs) -> Reply {

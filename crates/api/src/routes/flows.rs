@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use offtake_api_types::preview::FolderPreview;
 use offtake_api_types::{Created, Flow};
 use offtake_model::ErrorCode;
-use offtake_service::{FlowAction, FlowStart, Listing, Service};
+use offtake_service::{FlowAction, Listing, Service};
 
 use crate::body::JsonBody;
 use crate::document::bodies;
@@ -18,7 +18,7 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match, needs, once};
+use crate::routes::{MODE, flow_service, if_match, needs, once, start};
 use crate::search::Search;
 use crate::table::Routes;
 use crate::wire;
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Routes {
         .says(
             says("createFlow", "Makes a flow")
                 .note("It is enabled; a start in the past runs at once. A draft runs and is checked once published.")
-                .with(&[query("mode", "`draft` makes a draft.").words(&["draft"])])
+                .with(&[MODE])
                 .creates(bodies::NEW_FLOW)
                 .fails(&OF_BODY)
                 .fails(&[ErrorCode::StateNotAllowed]),
@@ -184,14 +184,4 @@ async fn preview(
 ) -> Reply {
     let shown = service.preview_folders(&caller, &body).await?;
     Ok(Json(wire::preview::preview(shown)).into_response())
-}
-
-/// `mode=draft` makes a draft; whatever else `mode` says is ignored.
-fn start(query: &Pairs) -> FlowStart {
-    let modes = query.all("mode");
-    if modes.iter().any(|mode| mode.eq_ignore_ascii_case("draft")) {
-        FlowStart::Draft
-    } else {
-        FlowStart::Enabled
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use offtake_api_types::SourceConnection;
-use offtake_model::ErrorCode;
+use offtake_model::{ErrorCode, ResourceKind};
 use offtake_service::{Listing, Service};
 
 use crate::body::JsonBody;
@@ -15,7 +15,7 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match, needs, once};
+use crate::routes::{MODE, act_on, flow_service, if_match, needs, once, says_publish, start};
 use crate::table::Routes;
 use crate::wire;
 
@@ -38,6 +38,8 @@ pub(super) fn routes() -> Routes {
         .post(&all, needs::EXPORT, create)
         .says(
             says("createSourceConnection", "Names the datasets to export")
+                .note("The datasets of a draft need not exist until it is published.")
+                .with(&[MODE])
                 .creates(bodies::NEW_SOURCE)
                 .fails(&[ErrorCode::SpecNotValid, ErrorCode::SpecVersionMissing])
                 .fails(&[ErrorCode::DatasetUnknown, ErrorCode::EncryptionNotAvailable]),
@@ -47,8 +49,16 @@ pub(super) fn routes() -> Routes {
         .patch(&one, needs::EXPORT, patch)
         .says(
             says("patchSourceConnection", "Changes a source connection")
-                .note("Changes `/name` and `/description`; the datasets stay.")
+                .note("Changes `/name` and `/description`; the datasets stay, but for a draft: `/params`, `/params/datasets`.")
                 .changes(bodies::PATCH),
+        )
+        .post(&format!("{one}/action"), needs::EXPORT, act)
+        .says(
+            says_publish(
+                "actOnSourceConnection",
+                "Publishes the draft of a source connection",
+            )
+            .fails(&[ErrorCode::DatasetUnknown]),
         )
         .delete(&one, needs::EXPORT, delete)
         .says(
@@ -64,12 +74,13 @@ pub(super) fn routes() -> Routes {
 async fn create(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
+    query: Pairs,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
     Ok(reply::created(
         service
-            .create_source(&caller, once(&headers, &body))
+            .create_source(&caller, once(&headers, &body), start(&query))
             .await?,
     ))
 }
@@ -84,6 +95,17 @@ async fn read(
         wire::connection::source(&caller, &view),
         view.etag(),
     ))
+}
+
+async fn act(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+    headers: HeaderMap,
+) -> Reply {
+    let kind = ResourceKind::Source;
+    act_on(&service, &caller, kind, &id, (&query, &headers)).await
 }
 
 async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pairs) -> Reply {

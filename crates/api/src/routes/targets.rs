@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use offtake_api_types::TargetConnection;
-use offtake_model::ErrorCode;
+use offtake_model::{ErrorCode, ResourceKind};
 use offtake_service::{Listing, Proof, Service};
 
 use crate::body::JsonBody;
@@ -15,7 +15,7 @@ use crate::gate::Who;
 use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::{self, Reply};
-use crate::routes::{flow_service, if_match, needs, once};
+use crate::routes::{MODE, act_on, flow_service, if_match, needs, once, says_publish, start};
 use crate::table::Routes;
 use crate::wire;
 
@@ -32,6 +32,8 @@ pub(super) fn routes() -> Routes {
         .post(&all, needs::EXPORT, create)
         .says(
             says("createTargetConnection", "Says where files go and how they are written")
+                .note("The base connection of a draft need not exist until it is published.")
+                .with(&[MODE])
                 .creates(bodies::NEW_TARGET)
                 .with(&[query("probe", "Whether to try the place out first.").words(&["true", "false"])])
                 .fails(&OF_PROBE)
@@ -43,8 +45,19 @@ pub(super) fn routes() -> Routes {
         .patch(&one, needs::EXPORT, patch)
         .says(
             says("patchTargetConnection", "Changes a target connection")
-                .note("Changes `/name`, `/description`, `/params` (keys not given stay) and `/params/<key>`.")
+                .note(
+                    "Changes `/name`, `/description`, `/params` (keys not given stay), `/params/<key>`, and \
+                     `/baseConnectionId` of a draft.",
+                )
                 .changes(bodies::PATCH),
+        )
+        .post(&format!("{one}/action"), needs::EXPORT, act)
+        .says(
+            says_publish(
+                "actOnTargetConnection",
+                "Publishes the draft of a target connection",
+            )
+            .fails(&[ErrorCode::ConnectionNotUsable]),
         )
         .delete(&one, needs::EXPORT, delete)
         .says(
@@ -88,7 +101,7 @@ async fn create(
         }
     };
     let made = service
-        .create_target(&caller, once(&headers, &body), proof)
+        .create_target(&caller, once(&headers, &body), proof, start(&query))
         .await?;
     Ok(reply::created(made))
 }
@@ -103,6 +116,17 @@ async fn read(
         wire::connection::target(&caller, &view),
         view.etag(),
     ))
+}
+
+async fn act(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+    headers: HeaderMap,
+) -> Reply {
+    let kind = ResourceKind::Target;
+    act_on(&service, &caller, kind, &id, (&query, &headers)).await
 }
 
 async fn list(State(service): State<Arc<Service>>, Who(caller): Who, query: Pairs) -> Reply {

@@ -10,7 +10,7 @@ use offtake_service::{
 };
 use serde_json::Value;
 
-use super::{ENABLED, common, head, spec};
+use super::{common, head, spec};
 
 /// A base connection; secret parameters stand in the store's visible part as masks already.
 pub(crate) fn connection(caller: &Caller, view: &ConnectionView) -> Connection {
@@ -28,7 +28,7 @@ pub(crate) fn connection(caller: &Caller, view: &ConnectionView) -> Connection {
         name: view.body.name.clone(),
         description: view.body.description.clone(),
         connection_spec: spec(&view.body.spec),
-        state: ENABLED.to_owned(),
+        state: view.body.state.name().to_owned(),
         auth,
         version: view.etag.clone(),
         etag: view.etag.clone(),
@@ -86,7 +86,7 @@ pub(crate) fn source(caller: &Caller, view: &SourceView) -> SourceConnection {
         description: body.description.clone(),
         base_connection_id: body.base_connection_id.clone(),
         connection_spec: spec(&body.spec),
-        state: ENABLED.to_owned(),
+        state: body.state.name().to_owned(),
         data: body.data.clone(),
         params: SourceParams {
             datasets: datasets.collect(),
@@ -106,7 +106,7 @@ pub(crate) fn target(caller: &Caller, view: &TargetView) -> TargetConnection {
         description: body.description.clone(),
         base_connection_id: body.base_connection_id.to_string(),
         connection_spec: spec(&body.spec),
-        state: ENABLED.to_owned(),
+        state: body.state.name().to_owned(),
         params: body.params.clone(),
         inherited_attributes: inherited(view.base.as_ref()),
         version: view.target.etag.clone(),

@@ -126,6 +126,36 @@ async fn request(world: &World, operation: &str) -> (String, Value, Vec<(&'stati
             format!("/flows/{}/action?op=disable", world.flow().await),
             Value::Null,
         ),
+        "POST /connections/{id}/action" => {
+            let made = world.post("/connections?mode=draft", &named).await;
+            plain(
+                format!("/connections/{}/action?op=publish", made.id()),
+                Value::Null,
+            )
+        }
+        "POST /sourceConnections/{id}/action" => {
+            let dataset = world.dataset("orders").await;
+            let spec = json!({"id": crate::world::DATA_LAKE, "version": "1.0"});
+            let params = json!({"datasets": [{"dataSetId": dataset}]});
+            let body = json!({"name": "source", "connectionSpec": spec, "params": params});
+            let made = world.post("/sourceConnections?mode=draft", &body).await;
+            plain(
+                format!("/sourceConnections/{}/action?op=publish", made.id()),
+                Value::Null,
+            )
+        }
+        "POST /targetConnections/{id}/action" => {
+            let base = world.landing_zone().await;
+            let params =
+                json!({"path": "out", "compression": "GZIP", "datasetFileType": "PARQUET"});
+            let body = json!({"name": "target", "baseConnectionId": base, "params": params,
+                              "connectionSpec": {"id": LANDING_ZONE, "version": "1.0"}});
+            let made = world.post("/targetConnections?mode=draft", &body).await;
+            plain(
+                format!("/targetConnections/{}/action?op=publish", made.id()),
+                Value::Null,
+            )
+        }
         "POST /runs" => plain("/runs".to_owned(), json!({"flowId": world.flow().await})),
         "POST /data/core/activation/disflowprovider/adhocrun" => {
             let flow = world.flow().await;

@@ -15,6 +15,7 @@ mod bodies;
 mod catalog;
 mod connections;
 mod document;
+mod drafts;
 mod edits;
 mod flows;
 mod identity;

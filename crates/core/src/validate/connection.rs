@@ -55,12 +55,7 @@ pub fn connection(body: &Value) -> Result<ConnectionDraft, Fault> {
     let name = body.name()?;
     let description = body.description()?;
     let spec = connection_spec(&body)?;
-    let kind = spec.kind().ok_or_else(|| {
-        spec_not_valid(
-            "connectionSpec",
-            "the data lake's, which needs no connection",
-        )
-    })?;
+    let kind = destination_of(spec)?;
     let auth = auth(spec, body.object("auth")?)?;
     Ok(ConnectionDraft {
         name,
@@ -68,6 +63,32 @@ pub fn connection(body: &Value) -> Result<ConnectionDraft, Fault> {
         spec: spec.reference(),
         kind,
         auth,
+    })
+}
+
+/// Checks the body of a create call for a draft, whose credentials may be given later.
+pub fn connection_draft(body: &Value) -> Result<ConnectionDraft, Fault> {
+    let given = Body::new(body, &FIELDS)?;
+    if given.object("auth")?.is_some() {
+        return connection(body);
+    }
+    let spec = connection_spec(&given)?;
+    let kind = destination_of(spec)?;
+    Ok(ConnectionDraft {
+        name: given.name()?,
+        description: given.description()?,
+        spec: spec.reference(),
+        kind,
+        auth: None,
+    })
+}
+
+fn destination_of(spec: &ConnectionSpec) -> Result<DestinationKind, Fault> {
+    spec.kind().ok_or_else(|| {
+        spec_not_valid(
+            "connectionSpec",
+            "the data lake's, which needs no connection",
+        )
     })
 }
 

@@ -82,16 +82,20 @@ pub fn target(body: &Value) -> Result<TargetDraft, Fault> {
     })
 }
 
-/// Refuses a base connection of another platform.
-pub fn check_base_connection(draft: &TargetDraft, base: &SpecRef) -> Result<(), Fault> {
-    if draft.spec.id == base.id {
+/// Refuses a base connection of another platform than the target connection's.
+pub fn check_base_connection(
+    target: &SpecRef,
+    id: ConnectionId,
+    base: &SpecRef,
+) -> Result<(), Fault> {
+    if target.id == base.id {
         return Ok(());
     }
     Err(Fault::new(
         ErrorCode::ConnectionNotUsable,
         format!(
-            "`baseConnectionId` {} is a connection of spec {}, the target connection is of spec {}",
-            draft.base_connection_id, base.id, draft.spec.id
+            "`baseConnectionId` {id} is a connection of spec {}, the target connection is of spec {}",
+            base.id, target.id
         ),
     ))
 }

@@ -590,8 +590,19 @@ fn a_target_needs_a_base_of_its_own_platform() {
     ))
     .unwrap();
     let base = |kind| -> SpecRef { specs::destination(kind).reference() };
-    assert!(check_base_connection(&draft, &base(DestinationKind::LandingZone)).is_ok());
-    let other = check_base_connection(&draft, &base(DestinationKind::S3));
+    assert!(
+        check_base_connection(
+            &draft.spec,
+            draft.base_connection_id,
+            &base(DestinationKind::LandingZone)
+        )
+        .is_ok()
+    );
+    let other = check_base_connection(
+        &draft.spec,
+        draft.base_connection_id,
+        &base(DestinationKind::S3),
+    );
     refused(other, ErrorCode::ConnectionNotUsable, "4fce964d");
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use offtake_delivery::{DeliveryService, Deps, Settings};
 use offtake_model::resource::{
-    Audit, Connection, Dataset, DatasetEntry, Flow, FlowState, LastOperation, SourceConnection,
-    SpecRef, TableFormat, TargetConnection,
+    Audit, Connection, ConnectionState, Dataset, DatasetEntry, Flow, FlowState, LastOperation,
+    SourceConnection, SpecRef, TableFormat, TargetConnection,
 };
 use offtake_model::{
     Actor, ConnectionId, DatasetId, DeliveryRecord, DeliveryState, ExportMode, FlowId, Manifest,
@@ -321,6 +321,7 @@ fn resources() -> [Resource; 5] {
         }],
         data: None,
         base_connection_id: None,
+        state: ConnectionState::Enabled,
     };
     let target_body = TargetConnection {
         name: "t".to_owned(),
@@ -330,12 +331,14 @@ fn resources() -> [Resource; 5] {
         params: object(&json!({
             "path": "out", "datasetFileType": "JSON", "compression": "NONE", "includeFileManifest": true,
         })),
+        state: ConnectionState::Enabled,
     };
     let connection = Connection {
         name: "b".to_owned(),
         description: None,
         spec: spec(ZONE),
         auth: None,
+        state: ConnectionState::Enabled,
     };
     let data = Dataset {
         name: "orders".to_owned(),

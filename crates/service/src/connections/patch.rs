@@ -4,7 +4,7 @@
 //! stored.
 
 use offtake_core::validate::{self, MASK};
-use offtake_model::resource::{Auth, Connection, Object};
+use offtake_model::resource::{Auth, Connection, ConnectionState, Object};
 use offtake_model::{ErrorCode, Fault, Resource, ResourceBody, ResourceKind};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ use crate::patch::{Operation, grown, path_invalid};
 use crate::service::{Changed, Service};
 
 const PATHS: &str = "/name, /description, /auth/params, /auth/params/<key>";
+
+const DRAFT_PATHS: &str = "/name, /description, /auth: the draft has no credentials yet";
 
 impl Service {
     /// Applies a list of operations, all or none. `if_match` is required. New credentials hold for every flow that
@@ -35,7 +37,7 @@ impl Service {
         let operations = Operation::list(operations)?;
         let credentials = operations.iter().any(|it| it.path().starts_with("auth"));
         for operation in &operations {
-            apply(&mut body, operation)?;
+            apply(&mut body, operation, connection.state)?;
         }
         if credentials {
             let stored = self.revealed(&before, &connection).await?;
@@ -62,7 +64,10 @@ impl Service {
             ..connection
         };
         if credentials {
-            let draft = validate::connection(body)?;
+            let draft = match changed.state {
+                ConnectionState::Draft => validate::connection_draft(body)?,
+                ConnectionState::Enabled => validate::connection(body)?,
+            };
             changed.auth = match draft.auth {
                 Some(auth) => Some(self.sealed(caller, before.id.as_str(), auth, now).await?),
                 None => None,
@@ -103,7 +108,7 @@ impl Service {
 }
 
 /// The body that would create the connection as it is, secrets masked.
-fn body_of(connection: &Connection) -> Object {
+pub(crate) fn body_of(connection: &Connection) -> Object {
     let mut body = Object::new();
     let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
     set("name", json!(connection.name));
@@ -121,11 +126,21 @@ fn body_of(connection: &Connection) -> Object {
     body
 }
 
-fn apply(body: &mut Object, operation: &Operation<'_>) -> Result<(), Fault> {
+fn apply(
+    body: &mut Object,
+    operation: &Operation<'_>,
+    state: ConnectionState,
+) -> Result<(), Fault> {
     let path = operation.path();
+    let draft = state == ConnectionState::Draft;
     match path {
         key @ ("name" | "description") => {
             operation.put(body, key);
+            return Ok(());
+        }
+        // Credentials as a whole, which a draft may lack.
+        "auth" if draft => {
+            operation.put(body, "auth");
             return Ok(());
         }
         "encryption" | "encryption/params/publicKey" => {
@@ -143,6 +158,9 @@ fn apply(body: &mut Object, operation: &Operation<'_>) -> Result<(), Fault> {
         ));
     }
     let Some(Value::Object(auth)) = body.get_mut("auth") else {
+        if draft {
+            return Err(operation.refused(DRAFT_PATHS));
+        }
         return Err(operation.refused("/name, /description: the connection has no credentials"));
     };
     match (

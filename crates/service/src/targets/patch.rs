@@ -1,7 +1,7 @@
 //! Edits of a target connection (contract, 4.9). Runs that were started keep what they began with.
 
 use offtake_core::validate;
-use offtake_model::resource::{Object, TargetConnection};
+use offtake_model::resource::{ConnectionState, Object, TargetConnection};
 use offtake_model::{Fault, ResourceBody, ResourceKind};
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ impl Service {
         let target = entity::target(before.clone())?.body;
         let mut body = body_of(&target);
         for operation in Operation::list(operations)? {
-            apply(&mut body, &operation)?;
+            apply(&mut body, &operation, target.state)?;
         }
         let draft = validate::target(&grown(body)?)?;
         let mut after = Self::touched(caller, &before, self.clock.now());
@@ -35,6 +35,7 @@ impl Service {
             name: draft.name,
             description: draft.description,
             params: draft.params,
+            base_connection_id: draft.base_connection_id,
             ..target
         });
         self.replace(caller, &before, &after).await
@@ -59,8 +60,16 @@ fn body_of(target: &TargetConnection) -> Object {
     body
 }
 
-fn apply(body: &mut Object, operation: &Operation<'_>) -> Result<(), Fault> {
+fn apply(
+    body: &mut Object,
+    operation: &Operation<'_>,
+    state: ConnectionState,
+) -> Result<(), Fault> {
     match operation.path() {
+        "baseConnectionId" if state == ConnectionState::Draft => {
+            operation.put(body, "baseConnectionId");
+            Ok(())
+        }
         "params" => operation.merge(body, "params"),
         key @ ("name" | "description") => {
             operation.put(body, key);

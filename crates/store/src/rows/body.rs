@@ -6,8 +6,8 @@
 use offtake_model::change::SourceRef;
 use offtake_model::id::ConnectionId;
 use offtake_model::resource::{
-    Auth, Connection, Dataset, DatasetEntry, Flow, FlowState, LastOperation, Object, SealedSecret,
-    SourceConnection, SpecRef, TableFormat, TargetConnection,
+    Auth, Connection, ConnectionState, Dataset, DatasetEntry, Flow, FlowState, LastOperation,
+    Object, SealedSecret, SourceConnection, SpecRef, TableFormat, TargetConnection,
 };
 use offtake_model::{DatasetId, Fault, Millis, ResourceBody, ResourceId, ResourceKind, Schedule};
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,23 @@ impl From<SpecRow> for SpecRef {
     }
 }
 
+/// Written for drafts only: connections were there before drafts of them.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StateRow {
+    Draft,
+}
+
+fn state_row(state: ConnectionState) -> Option<StateRow> {
+    (state == ConnectionState::Draft).then_some(StateRow::Draft)
+}
+
+fn state_of(row: Option<StateRow>) -> ConnectionState {
+    row.map_or(ConnectionState::Enabled, |StateRow::Draft| {
+        ConnectionState::Draft
+    })
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ConnectionRow {
@@ -106,6 +123,8 @@ struct ConnectionRow {
     spec: SpecRow,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     auth: Option<AuthRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<StateRow>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,6 +144,7 @@ impl From<&Connection> for ConnectionRow {
             description: it.description.clone(),
             spec: (&it.spec).into(),
             auth: it.auth.as_ref().map(AuthRow::from),
+            state: state_row(it.state),
         }
     }
 }
@@ -136,6 +156,7 @@ impl From<ConnectionRow> for Connection {
             description: row.description,
             spec: row.spec.into(),
             auth: row.auth.map(Auth::from),
+            state: state_of(row.state),
         }
     }
 }
@@ -174,6 +195,8 @@ struct SourceRow {
     data: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base_connection_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<StateRow>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -198,6 +221,7 @@ impl From<&SourceConnection> for SourceRow {
                 .collect(),
             data: it.data.clone(),
             base_connection_id: it.base_connection_id.clone(),
+            state: state_row(it.state),
         }
     }
 }
@@ -218,6 +242,7 @@ impl From<SourceRow> for SourceConnection {
                 .collect(),
             data: row.data,
             base_connection_id: row.base_connection_id,
+            state: state_of(row.state),
         }
     }
 }
@@ -231,6 +256,8 @@ struct TargetRow {
     base_connection_id: ConnectionId,
     spec: SpecRow,
     params: Object,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<StateRow>,
 }
 
 impl From<&TargetConnection> for TargetRow {
@@ -241,6 +268,7 @@ impl From<&TargetConnection> for TargetRow {
             base_connection_id: it.base_connection_id,
             spec: (&it.spec).into(),
             params: it.params.clone(),
+            state: state_row(it.state),
         }
     }
 }
@@ -253,6 +281,7 @@ impl From<TargetRow> for TargetConnection {
             base_connection_id: row.base_connection_id,
             spec: row.spec.into(),
             params: row.params,
+            state: state_of(row.state),
         }
     }
 }

@@ -1,8 +1,8 @@
 use offtake_model::change::SourceRef;
 use offtake_model::id::ConnectionId;
 use offtake_model::resource::{
-    Auth, Connection, Dataset, DatasetEntry, Flow, FlowState, LastOperation, Object, SealedSecret,
-    SourceConnection, SpecRef, TableFormat, TargetConnection,
+    Auth, Connection, ConnectionState, Dataset, DatasetEntry, Flow, FlowState, LastOperation,
+    Object, SealedSecret, SourceConnection, SpecRef, TableFormat, TargetConnection,
 };
 use offtake_model::{
     DatasetId, ErrorCode, ExportMode, Fault, Millis, ResourceBody, ResourceId, RunMetrics,
@@ -46,6 +46,7 @@ fn a_connection_is_stored_with_its_secret_sealed() {
             }),
             authorized_date: "2026-01-02".to_owned(),
         }),
+        state: ConnectionState::Enabled,
     });
     check(&body, include_str!("golden/connection.json"));
 }
@@ -62,6 +63,7 @@ fn a_source_connection_is_stored_with_its_datasets() {
         }],
         data: Some(json!({"format": "custom"})),
         base_connection_id: Some("base".to_owned()),
+        state: ConnectionState::Enabled,
     });
     check(&body, include_str!("golden/source.json"));
 }
@@ -74,6 +76,7 @@ fn a_target_connection_is_stored_with_its_parameters() {
         base_connection_id: ConnectionId("00000000-0000-0000-0000-000000000007".parse().unwrap()),
         spec: spec(),
         params: object(&json!({"datasetFileType": "JSON", "path": "exports"})),
+        state: ConnectionState::Enabled,
     });
     check(&body, include_str!("golden/target.json"));
 }

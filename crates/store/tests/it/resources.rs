@@ -1,5 +1,7 @@
 use offtake_model::id::ConnectionId;
-use offtake_model::resource::{Audit, Connection, SourceConnection, SpecRef, TargetConnection};
+use offtake_model::resource::{
+    Audit, Connection, ConnectionState, SourceConnection, SpecRef, TargetConnection,
+};
 use offtake_model::{Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision, Tenant};
 use offtake_ports::testing::journal::fixture::flow_resource;
 use offtake_ports::{PageRequest, Replaced, ResourceQuery, ResourceStore};
@@ -29,6 +31,7 @@ fn connection(tenant: &Tenant, id: &str, created_at: Millis) -> Resource {
                 version: "1.0".to_owned(),
             },
             auth: None,
+            state: ConnectionState::Enabled,
         }),
     }
 }
@@ -170,6 +173,7 @@ async fn a_connection_in_use_names_the_flows_that_use_it() {
         datasets: Vec::new(),
         data: None,
         base_connection_id: None,
+        state: ConnectionState::Enabled,
     });
     let mut target = connection(&prod, "target", START);
     target.body = ResourceBody::Target(TargetConnection {
@@ -178,6 +182,7 @@ async fn a_connection_in_use_names_the_flows_that_use_it() {
         base_connection_id: base,
         spec,
         params: serde_json::Map::new(),
+        state: ConnectionState::Enabled,
     });
     let mut flow = flow_resource(offtake_ports::testing::journal::fixture::flow_id(1));
     flow.tenant = prod.clone();

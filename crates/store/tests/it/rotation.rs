@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offtake_model::resource::{Audit, Auth, Connection, Object, SealedSecret, SpecRef};
+use offtake_model::resource::{
+    Audit, Auth, Connection, ConnectionState, Object, SealedSecret, SpecRef,
+};
 use offtake_model::{Resource, ResourceBody, ResourceId, ResourceKind, Revision};
 use offtake_ports::testing::ManualClock;
 use offtake_ports::{Keys, ResourceStore, Secrets};
@@ -91,6 +93,7 @@ impl World {
                     sealed: Some(sealed),
                     authorized_date: "2026-01-01".to_owned(),
                 }),
+                state: ConnectionState::Enabled,
             }),
         };
         self.store.insert(&resource, &actor()).await.unwrap();
