@@ -6,11 +6,14 @@
 //! The one law: what cannot be compared is refused with its documented code, never answered with an empty list.
 
 mod parse;
+mod pattern;
 
 use std::cmp::Ordering;
 
 use offtake_model::{ErrorCode, Fault};
 use serde_json::{Number, Value};
+
+pub use pattern::Pattern;
 
 /// Every condition must hold. Without conditions it matches everything.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -23,6 +23,15 @@ mod query;
 pub use edit::DatasetEdit;
 use query::DatasetFilter;
 
+/// Whether a request of the catalogue changes anything (contract, 10.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saving {
+    /// What is legal is done.
+    Save,
+    /// It is only said whether it is legal.
+    CheckOnly,
+}
+
 /// A dataset with its location as text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatasetView {
@@ -87,14 +96,27 @@ pub type DatasetPage = OffsetPage<DatasetView>;
 impl Service {
     /// Registers a table of the lake as a dataset, or makes a managed one when no location is given. A table that is
     /// registered must exist and be readable.
-    pub async fn create_dataset(&self, caller: &Caller, once: Once<'_>) -> Result<Changed, Fault> {
+    /// Nothing is made, and none is the answer, when it is only to be checked.
+    pub async fn create_dataset(
+        &self,
+        caller: &Caller,
+        once: Once<'_>,
+        saving: Saving,
+    ) -> Result<Option<Changed>, Fault> {
         bounds::check(once.body)?;
         let draft = validate::dataset(once.body)?;
+        if saving == Saving::CheckOnly {
+            if let Some(location) = &draft.location {
+                let source = self.roots.resolve(&caller.tenant.org, location)?;
+                self.catalog.describe(&source).await?;
+            }
+            return Ok(None);
+        }
         let fresh = self.random_hex(12);
         let slot = self.slot(caller, ResourceKind::Dataset, once, fresh);
         let id = match slot.await? {
             Slot::Free(id) => DatasetId(id),
-            Slot::Taken(made) => return Ok(made),
+            Slot::Taken(made) => return Ok(Some(made)),
         };
         let (source, format) = if let Some(location) = &draft.location {
             let source = self.roots.resolve(&caller.tenant.org, location)?;
@@ -118,7 +140,7 @@ impl Service {
                 extra: draft.extra,
             }),
         };
-        self.insert(caller, &resource).await
+        self.insert(caller, &resource).await.map(Some)
     }
 
     /// The dataset of that id.

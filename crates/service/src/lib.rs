@@ -53,7 +53,7 @@ pub use credentials::StoredCredentials;
 pub use offtake_core::plan::{Preview, PreviewedDataset};
 
 pub use datasets::{
-    ConfigsQuery, DatasetEdit, DatasetPage, DatasetQuery, DatasetView, LastBatches,
+    ConfigsQuery, DatasetEdit, DatasetPage, DatasetQuery, DatasetView, LastBatches, Saving,
 };
 pub use drafts::Start;
 pub use entity::Entity;

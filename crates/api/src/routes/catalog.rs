@@ -6,11 +6,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::header::LOCATION;
+use http::header::{LOCATION, PRAGMA};
 use http::{HeaderMap, StatusCode};
 use offtake_api_types::{Batches, CatalogDatasets, DataFile};
 use offtake_model::{ErrorCode, Fault};
-use offtake_service::{BatchListQuery, DatasetEdit, DatasetQuery, Service};
+use offtake_service::{
+    BatchListQuery, Caller, Changed, DatasetEdit, DatasetQuery, Saving, Service,
+};
 use serde_json::Value;
 
 use crate::CATALOG;
@@ -18,6 +20,7 @@ use crate::body::JsonBody;
 use crate::document::bodies;
 use crate::document::says::{Parameter, Says, header, query, says};
 use crate::gate::Who;
+use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::reply::Reply;
 use crate::routes::{if_match, needs, once};
@@ -52,6 +55,8 @@ fn of_datasets() -> Routes {
         .post(&all, needs::MANAGE_DATASETS, create)
         .says(
             says("createDataset", "Registers a table of the lake, or makes a managed dataset")
+                .with(&[VALIDATE_ONLY])
+                .gives::<Vec<String>>(200, "It could be made: nothing, because nothing was.")
                 .takes(bodies::NEW_DATASET)
                 .once()
                 .gives::<Vec<String>>(201, "`@/dataSets/<id>`.")
@@ -71,6 +76,7 @@ fn of_datasets() -> Routes {
         .delete(&one, needs::MANAGE_DATASETS, delete)
         .says(
             says("deleteDataset", "Deletes a dataset; its table stays where it is")
+                .with(&[VALIDATE_ONLY])
                 .gives::<Vec<String>>(200, "`@/dataSets/<id>`.")
                 .fails(&[ErrorCode::ResourceNotFound]),
         )
@@ -105,6 +111,20 @@ fn of_batches() -> Routes {
                 .fails(&[ErrorCode::ResourceNotFound]),
         )
         .get(
+            &format!("{CATALOG}/dataSets/{{id}}/views/{{view}}/files"),
+            needs::VIEW_DATASETS,
+            files_of_view,
+        )
+        .says(
+            says(
+                "listViewFiles",
+                "Lists files that the newest batches of a dataset brought, by its view",
+            )
+            .gives::<BTreeMap<String, DataFile>>(200, "The files, keyed by id.")
+            .fails(&[ErrorCode::ResourceNotFound])
+            .fails(&OF_TABLE),
+        )
+        .get(
             &format!("{CATALOG}/dataSetFiles"),
             needs::VIEW_DATASETS,
             files,
@@ -123,6 +143,12 @@ fn of_batches() -> Routes {
             .fails(&OF_TABLE),
         )
 }
+
+/// What makes a request a question.
+const VALIDATE_ONLY: Parameter = header(
+    "Pragma",
+    "`validate-only`: says whether the request is legal, and changes nothing.",
+);
 
 /// Parameters of offset pages.
 const PAGE: [Parameter; 3] = [
@@ -154,7 +180,7 @@ const OF_TABLE: [ErrorCode; 7] = [
 
 fn edits(id: &'static str, summary: &'static str) -> Says {
     says(id, summary)
-        .with(&[header("If-Match", "Only at this version.")])
+        .with(&[header("If-Match", "Only at this version."), VALIDATE_ONLY])
         .gives::<Vec<String>>(200, "`@/dataSets/<id>`.")
         .fails(&[ErrorCode::ResourceNotFound, ErrorCode::VersionConflict])
         .fails(&[
@@ -169,10 +195,12 @@ async fn create(
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Reply {
-    let id = service
-        .create_dataset(&caller, once(&headers, &body))
-        .await?
-        .id;
+    let made = service
+        .create_dataset(&caller, once(&headers, &body), saving(&headers))
+        .await?;
+    let Some(Changed { id, .. }) = made else {
+        return Ok(Json::<[String; 0]>([]).into_response());
+    };
     let location = [(LOCATION, format!("{CATALOG}/dataSets/{id}"))];
     let body = Json([format!("@/dataSets/{id}")]);
     Ok((StatusCode::CREATED, location, body).into_response())
@@ -195,11 +223,24 @@ async fn replace(
     JsonBody(body): JsonBody,
 ) -> Reply {
     let if_match = if_match(&headers);
-    let edit = DatasetEdit::Replace;
+    let edit = (DatasetEdit::Replace, saving(&headers));
     let changed = service
         .edit_dataset(&caller, &id, if_match, edit, &body)
         .await?;
     Ok(named(&changed.id))
+}
+
+/// Whether the request is meant, or asks whether it would be legal.
+fn saving(headers: &HeaderMap) -> Saving {
+    let pragmas = headers.get_all(PRAGMA).iter();
+    let mut words = pragmas
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    if words.any(|word| word.trim().eq_ignore_ascii_case("validate-only")) {
+        Saving::CheckOnly
+    } else {
+        Saving::Save
+    }
 }
 
 /// A list is one of operations, whatever its content type says; an object is merged.
@@ -216,6 +257,7 @@ async fn patch(
         DatasetEdit::Merge
     };
     let if_match = if_match(&headers);
+    let edit = (edit, saving(&headers));
     let changed = service
         .edit_dataset(&caller, &id, if_match, edit, &body)
         .await?;
@@ -226,8 +268,11 @@ async fn delete(
     State(service): State<Arc<Service>>,
     Who(caller): Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Reply {
-    service.delete_dataset(&caller, &id).await?;
+    service
+        .delete_dataset(&caller, &id, saving(&headers))
+        .await?;
     Ok(named(&id))
 }
 
@@ -287,7 +332,27 @@ async fn files(State(service): State<Arc<Service>>, Who(caller): Who, query: Pai
             "query parameter dataSetId must name a dataset",
         )
     })?;
-    let files = service.dataset_files(&caller, dataset).await?;
+    keyed_files(&service, &caller, dataset).await
+}
+
+/// A dataset has one view, by the dataset's own id.
+async fn files_of_view(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path((id, view)): Path<(String, String)>,
+) -> Reply {
+    if view != id {
+        service.dataset(&caller, &id).await?;
+        return Err(Refusal::new(
+            ErrorCode::ResourceNotFound,
+            format!("views not found with id = [{view}]"),
+        ));
+    }
+    keyed_files(&service, &caller, &id).await
+}
+
+async fn keyed_files(service: &Service, caller: &Caller, dataset: &str) -> Reply {
+    let files = service.dataset_files(caller, dataset).await?;
     let keyed: BTreeMap<String, _> = files
         .into_iter()
         .map(|view| (view.id.clone(), wire::batch::file(view)))

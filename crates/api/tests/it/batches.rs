@@ -135,6 +135,11 @@ async fn datasets_are_filtered_as_documented() {
         ("property=description", vec![&one]),
         ("property=!description", vec![&two]),
         ("property=name==B", vec![&two]),
+        ("property=name~^[Bb]$", vec![&two]),
+        ("property=!name~^B", vec![&one]),
+        ("property=tags.k~v|x", vec![&one, &two]),
+        ("property=tags.k~^v$&property=name~A", vec![&one]),
+        ("property=missing~.", vec![]),
         ("createdAfter=1&createdBefore=2", vec![]),
         ("createdAfter=1&requestDataSource=False", vec![&one, &two]),
     ] {
@@ -144,7 +149,14 @@ async fn datasets_are_filtered_as_documented() {
         expected.sort();
         assert_eq!(found, expected, "{query}: {}", answer.text);
     }
-    for query in ["tags=k", "createdAfter=x", "limit=0"] {
+    for query in [
+        "tags=k",
+        "createdAfter=x",
+        "limit=0",
+        "property=name~(",
+        "property=name~",
+        "property=!name~(?=x)",
+    ] {
         assert_eq!(
             world.get(&format!("{DATASETS}?{query}")).await.status,
             400,

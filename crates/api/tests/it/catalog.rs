@@ -179,3 +179,104 @@ async fn what_the_catalogue_says_itself_cannot_be_overwritten() {
     assert_eq!(read.body[&id]["version"], "1.0.0");
     assert_eq!(read.body[&id]["anything"], json!({"else": true}));
 }
+
+#[tokio::test]
+async fn a_request_that_is_only_to_be_checked_changes_nothing() {
+    let world = World::new().await;
+    let id = world.dataset("kept").await;
+    let one = format!("{DATASETS}/{id}");
+    let before = world.get(DATASETS).await.body;
+    let rows = world.rows().await;
+    let check = async |method: &'static str, path: &str, body: &Value| {
+        let pragma = [("pragma", "no-cache, Validate-Only")];
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        world.with_body(method, path, &pragma, body).await
+    };
+    let named = json!([format!("@/dataSets/{id}")]);
+    let operations =
+        json!([{"op": "add", "path": "/tags/unifiedProfile", "value": ["enabled:true"]}]);
+    for (method, path, body, answered) in [
+        ("POST", DATASETS, orders(), json!([])),
+        ("POST", DATASETS, json!({"name": "managed"}), json!([])),
+        (
+            "PUT",
+            one.as_str(),
+            json!({"name": "renamed"}),
+            named.clone(),
+        ),
+        (
+            "PATCH",
+            one.as_str(),
+            json!({"name": "renamed"}),
+            named.clone(),
+        ),
+        ("PATCH", one.as_str(), operations, named.clone()),
+        ("DELETE", one.as_str(), Value::Null, named),
+    ] {
+        let answer = check(method, path, &body).await;
+        assert_eq!(
+            (answer.status, &answer.body),
+            (200, &answered),
+            "{method} {body}: {}",
+            answer.text
+        );
+    }
+    for (method, path, body, status) in [
+        ("POST", DATASETS, json!({"description": "no name"}), 400),
+        (
+            "POST",
+            DATASETS,
+            json!({"name": "x", "location": "/etc"}),
+            400,
+        ),
+        (
+            "POST",
+            DATASETS,
+            json!({"name": "x", "location": "lake://default/missing"}),
+            404,
+        ),
+        ("PUT", one.as_str(), json!({"name": 7}), 400),
+        (
+            "PATCH",
+            one.as_str(),
+            json!({"location": "lake://default/other"}),
+            400,
+        ),
+        (
+            "PATCH",
+            "/data/foundation/catalog/dataSets/unknown",
+            json!({"name": "x"}),
+            404,
+        ),
+        (
+            "DELETE",
+            "/data/foundation/catalog/dataSets/unknown",
+            Value::Null,
+            404,
+        ),
+    ] {
+        let answer = check(method, path, &body).await;
+        assert_eq!(answer.status, status, "{method} {body}: {}", answer.text);
+    }
+    let stale = [("pragma", "validate-only"), ("if-match", "\"stale\"")];
+    let renamed = json!({"name": "renamed"}).to_string();
+    let answer = world.with_body("PATCH", &one, &stale, renamed).await;
+    assert_eq!(answer.status, 412, "{}", answer.text);
+    assert_eq!(world.get(DATASETS).await.body, before);
+    assert_eq!(world.rows().await, rows, "nor is anything written down");
+    // Any other pragma is no such wish.
+    let cached = [("pragma", "no-cache")];
+    let renamed = json!({"name": "renamed"}).to_string();
+    assert_eq!(
+        world
+            .with_body("PATCH", &one, &cached, renamed)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(world.get(DATASETS).await.body[&id]["name"], "renamed");
+}

@@ -71,6 +71,7 @@ impl Owned {
             ("flows", flow),
             ("runs", run),
             ("dataSets", dataset.clone()),
+            ("views", dataset.clone()),
             ("datasets", managed),
             ("batches", batch.clone()),
             ("files", format!("{batch}-1")),

@@ -37,7 +37,7 @@ const UNORDERED: [&str; 19] = [
     "etag",
 ];
 
-const OPERATOR_SIGNS: [char; 5] = ['=', '!', '<', '>', '~'];
+pub(super) const OPERATOR_SIGNS: [char; 5] = ['=', '!', '<', '>', '~'];
 
 pub(super) fn conditions<S: AsRef<str>>(properties: &[S]) -> Result<Vec<Condition>, Fault> {
     if properties.len() > CONDITIONS_MAX {
@@ -105,7 +105,7 @@ fn test(text: &str, operator: &str, mut values: Vec<String>) -> Result<Test, Fau
 }
 
 /// Segments separated by dots; `[]` after one means any element, which is understood anyway.
-fn path(field: &str) -> Result<Vec<String>, Fault> {
+pub(super) fn path(field: &str) -> Result<Vec<String>, Fault> {
     let segments: Vec<String> = field
         .split('.')
         .map(|segment| segment.strip_suffix("[]").unwrap_or(segment).to_owned())

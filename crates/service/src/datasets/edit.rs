@@ -8,6 +8,7 @@ use offtake_model::{ErrorCode, Fault, Resource, ResourceBody, ResourceKind};
 use offtake_ports::Replaced;
 use serde_json::Value;
 
+use crate::datasets::Saving;
 use crate::entity;
 use crate::etag;
 use crate::identity::Caller;
@@ -26,13 +27,13 @@ pub enum DatasetEdit {
 }
 
 impl Service {
-    /// Changes a dataset; `if_match` is checked when it is given.
+    /// Changes a dataset, or says whether it could be; `if_match` is checked when it is given.
     pub async fn edit_dataset(
         &self,
         caller: &Caller,
         id: &str,
         if_match: Option<&str>,
-        edit: DatasetEdit,
+        (edit, saving): (DatasetEdit, Saving),
         body: &Value,
     ) -> Result<Changed, Fault> {
         let found = self.must_find(caller, ResourceKind::Dataset, id).await?;
@@ -43,7 +44,10 @@ impl Service {
         let mut next = Self::touched(caller, &found, now);
         let dataset = entity::dataset(found.clone())?.body;
         next.body = ResourceBody::Dataset(self.changed_dataset(dataset, edit, body)?);
-        self.replace_dataset(caller, &found, &next).await
+        match saving {
+            Saving::Save => self.replace_dataset(caller, &found, &next).await,
+            Saving::CheckOnly => Ok(Changed::of(&found)),
+        }
     }
 
     fn changed_dataset(
@@ -95,8 +99,16 @@ impl Service {
     }
 
     /// Deletes a dataset from the catalogue. Its table stays where it is.
-    pub async fn delete_dataset(&self, caller: &Caller, id: &str) -> Result<(), Fault> {
+    pub async fn delete_dataset(
+        &self,
+        caller: &Caller,
+        id: &str,
+        saving: Saving,
+    ) -> Result<(), Fault> {
         let found = self.must_find(caller, ResourceKind::Dataset, id).await?;
+        if saving == Saving::CheckOnly {
+            return Ok(());
+        }
         let deleted = self
             .resources
             .delete(

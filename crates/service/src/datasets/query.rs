@@ -4,7 +4,7 @@
 //!
 //! The one law: a filter that isn't understood is refused, never left out.
 
-use offtake_core::filter::Filter;
+use offtake_core::filter::{Filter, Pattern};
 use offtake_model::Fault;
 use offtake_model::resource::Dataset;
 use serde_json::Value;
@@ -34,18 +34,26 @@ pub(super) struct DatasetFilter<'a> {
     equal: Vec<(&'a str, &'a str)>,
     present: Filter,
     absent: Vec<Filter>,
+    patterns: Vec<Pattern>,
+    unlike: Vec<Pattern>,
 }
 
 impl<'a> DatasetFilter<'a> {
     pub(super) fn parse(query: &'a DatasetQuery) -> Result<Self, Fault> {
-        let (absent, present): (Vec<&String>, Vec<&String>) = query
-            .properties
-            .iter()
-            .partition(|text| text.starts_with('!'));
-        let absent: Result<Vec<Filter>, Fault> = absent
-            .into_iter()
-            .map(|text| Filter::parse(&[text.trim_start_matches('!')]))
-            .collect();
+        let (mut present, mut absent) = (Vec::new(), Vec::new());
+        let (mut patterns, mut unlike) = (Vec::new(), Vec::new());
+        for text in &query.properties {
+            let (negated, text) = match text.strip_prefix('!') {
+                Some(rest) => (true, rest),
+                None => (false, text.as_str()),
+            };
+            match (Pattern::parse(text)?, negated) {
+                (Some(pattern), false) => patterns.push(pattern),
+                (Some(pattern), true) => unlike.push(pattern),
+                (None, false) => present.push(text),
+                (None, true) => absent.push(Filter::parse(&[text])?),
+            }
+        }
         Ok(Self {
             name: query.name.as_deref(),
             tags: tags(query.tags.as_deref())?,
@@ -58,7 +66,9 @@ impl<'a> DatasetFilter<'a> {
                 .map(|(field, value)| (field.as_str(), value.as_str()))
                 .collect(),
             present: Filter::parse(&present)?,
-            absent: absent?,
+            absent,
+            patterns,
+            unlike,
         })
     }
 
@@ -79,6 +89,11 @@ impl<'a> DatasetFilter<'a> {
             if !name_matches(&text, wanted) {
                 return Ok(false);
             }
+        }
+        let like = self.patterns.iter().all(|it| it.matches(&object))
+            && !self.unlike.iter().any(|it| it.matches(&object));
+        if !like {
+            return Ok(false);
         }
         for filter in &self.absent {
             if filter.matches(&object)? {
