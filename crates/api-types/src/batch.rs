@@ -140,6 +140,25 @@ pub struct DataPage {
     pub count: usize,
 }
 
+/// The first rows of a batch's uploads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UploadPreview {
+    /// The options by which CSV files were read.
+    pub format_params: Object,
+    /// What was read.
+    pub preview: PreviewedRows,
+}
+
+/// Rows to look at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PreviewedRows {
+    /// The columns, in the order in which they were met.
+    pub columns: Vec<String>,
+    /// The rows, values by column.
+    pub rows: Vec<Object>,
+}
+
 /// A data file of a batch. Numbers are texts, as documented.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

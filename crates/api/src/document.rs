@@ -141,7 +141,7 @@ fn described(operation: &Operation, all: &[Operation], schemas: &Schemas) -> Val
         }
         for answer in &says.answers {
             let good = good(answer, operation, all, schemas);
-            responses.insert(answer.status.to_string(), good);
+            add(&mut responses, answer.status.to_string(), good);
         }
         codes.extend(&says.codes);
     }
@@ -157,6 +157,24 @@ fn described(operation: &Operation, all: &[Operation], schemas: &Schemas) -> Val
     }
     entry["responses"] = responses.into();
     entry
+}
+
+/// Adds an answer; a second one of the same status is another form of it.
+fn add(responses: &mut Map<String, Value>, status: String, mut good: Value) {
+    let first = responses
+        .get_mut(&status)
+        .and_then(|it| it.get_mut("content"));
+    match (first, good["content"].take()) {
+        (Some(Value::Object(first)), Value::Object(other)) => first.extend(other),
+        (_, content) => {
+            if content.is_object() {
+                good["content"] = content;
+            } else if let Value::Object(good) = &mut good {
+                good.remove("content");
+            }
+            responses.insert(status, good);
+        }
+    }
 }
 
 fn text(operation: &Operation, says: &Says) -> String {

@@ -15,6 +15,7 @@ pub(crate) mod dataset;
 pub(crate) mod flow;
 pub(crate) mod keys;
 pub(crate) mod landing_zone;
+pub(crate) mod meta;
 pub(crate) mod preview;
 pub(crate) mod recovery;
 pub(crate) mod run;

@@ -13,7 +13,7 @@ mod flow;
 mod source;
 mod target;
 
-pub use batch::{BatchDraft, batch};
+pub use batch::{BatchDraft, batch, input_format};
 pub use body::{description, name, quoted, shown};
 pub use connection::{AuthDraft, ConnectionDraft, MASK, connection, connection_draft};
 pub use dataset::{DatasetDraft, dataset};

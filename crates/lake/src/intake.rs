@@ -32,7 +32,9 @@ use arrow::datatypes::{Fields, Schema as ArrowSchema, SchemaRef};
 use async_trait::async_trait;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use offtake_model::batch::{Batch, BatchFile, BatchMetrics, InputFormat, Promoted, Row};
+use offtake_model::batch::{
+    Batch, BatchFile, BatchMetrics, InputFormat, Promoted, Row, UploadPreview,
+};
 use offtake_model::{BatchId, DatasetId, ErrorCode, Fault, SourceRef, Tenant};
 use offtake_ports::Intake;
 use tokio::sync::Mutex;
@@ -73,6 +75,9 @@ trait Format {
         schema: &SchemaRef,
         packer: &mut Packer<'_>,
     ) -> Result<(), Fault>;
+
+    /// Adds the first rows of a file to the preview, up to so many in all. Those that cannot be read are left out.
+    fn look(&self, file: &Upload, rows: usize, preview: &mut UploadPreview) -> Result<(), Fault>;
 }
 
 /// Managed datasets in local folders.
@@ -193,6 +198,21 @@ impl Intake for LocalIntake {
                     })
                 })
                 .collect()
+        })
+        .await
+    }
+
+    async fn preview_uploads(&self, batch: &Batch, rows: usize) -> Result<UploadPreview, Fault> {
+        let (uploads, batch) = (self.uploads.clone(), batch.clone());
+        blocking("uploads".to_owned(), move || {
+            let format = format_of(&batch.details.format, &Fields::empty());
+            let mut preview = UploadPreview::default();
+            for file in opened(&uploads, &batch)? {
+                if preview.rows.len() < rows {
+                    format.look(&file, rows, &mut preview)?;
+                }
+            }
+            Ok(preview)
         })
         .await
     }

@@ -68,6 +68,9 @@ pub struct BatchDetails {
     /// Rows that could not be read, the first of them.
     #[serde(default)]
     pub bad_rows: Vec<BadRow>,
+    /// The files that the client had uploaded when it completed the batch. Their bytes go with the promotion.
+    #[serde(default)]
+    pub input_files: Vec<InputFile>,
 }
 
 impl BatchDetails {
@@ -85,6 +88,7 @@ impl BatchDetails {
             metrics: BatchMetrics::default(),
             fault: None,
             bad_rows: Vec::new(),
+            input_files: Vec::new(),
         }
     }
 }
@@ -244,6 +248,25 @@ pub struct UploadedFile {
     pub complete: bool,
 }
 
+/// An uploaded file, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputFile {
+    /// Its name as the client gave it.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+impl From<UploadedFile> for InputFile {
+    fn from(file: UploadedFile) -> Self {
+        Self {
+            name: file.name,
+            bytes: file.bytes,
+        }
+    }
+}
+
 /// A data file of a dataset that a batch brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchFile {
@@ -253,6 +276,27 @@ pub struct BatchFile {
     pub bytes: u64,
     /// Rows.
     pub rows: u64,
+}
+
+/// The first rows of uploaded files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UploadPreview {
+    /// The columns, in the order in which they were met.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+impl UploadPreview {
+    /// Adds a row, and columns that no row before had.
+    pub fn push(&mut self, values: Vec<(String, serde_json::Value)>) {
+        for (name, _) in &values {
+            if !self.columns.contains(name) {
+                self.columns.push(name.clone());
+            }
+        }
+        self.rows.push(values.into_iter().collect());
+    }
 }
 
 /// Values by column name: a row to look at.

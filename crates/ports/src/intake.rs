@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use offtake_model::batch::{Batch, BatchFile, Promoted, Row, UploadedFile};
+use offtake_model::batch::{Batch, BatchFile, Promoted, Row, UploadPreview, UploadedFile};
 use offtake_model::{BatchId, DatasetId, Fault, SourceRef, Tenant};
 
 /// Keeps managed datasets: tables that only offtake writes, in a place that no request can name.
@@ -31,6 +31,10 @@ pub trait Intake: Send + Sync {
 
     /// The data files that the batch brought in that version.
     async fn files(&self, location: &SourceRef, version: u64) -> Result<Vec<BatchFile>, Fault>;
+
+    /// The first rows of the batch's uploaded files, as its format reads them; none without files. Rows that cannot be
+    /// read are left out.
+    async fn preview_uploads(&self, batch: &Batch, rows: usize) -> Result<UploadPreview, Fault>;
 
     /// The first rows of a table.
     async fn preview(&self, location: &SourceRef, rows: usize) -> Result<Vec<Row>, Fault>;

@@ -5,7 +5,7 @@
 //! The one law: a file is taken only while its batch is loading, by the batch's state after its bytes are durable.
 
 use offtake_core::validate;
-use offtake_model::batch::{Batch, BatchDetails, BatchState, UploadedFile};
+use offtake_model::batch::{Batch, BatchDetails, BatchState, InputFile, UploadedFile};
 use offtake_model::resource::Dataset;
 use offtake_model::{BatchId, DatasetId, ErrorCode, Fault, Millis, ResourceKind, Revision};
 use offtake_ports::{Inserted, Part, Replaced, Upload};
@@ -16,9 +16,13 @@ use crate::once::Once;
 use crate::service::{Service, not_found};
 
 mod listing;
+mod meta;
+mod preview;
 mod promotion;
 
 pub use listing::BatchListQuery;
+pub use meta::BatchMeta;
+pub use preview::{PREVIEW_OPTIONS, UploadPreviewQuery};
 
 /// Most files of a batch (contract, 13).
 const FILES_MAX: usize = 1_500;
@@ -121,7 +125,7 @@ impl Service {
         action: BatchAction,
     ) -> Result<Batch, Fault> {
         for _ in 0..CHANGES_MAX {
-            let batch = self.batch(caller, id).await?;
+            let mut batch = self.batch(caller, id).await?;
             let target = match (action, batch.state) {
                 (
                     BatchAction::Complete,
@@ -131,7 +135,7 @@ impl Service {
                 | (BatchAction::Fail, BatchState::Failed)
                 | (BatchAction::Revert, BatchState::Inactive) => return Ok(batch),
                 (BatchAction::Complete, BatchState::Loading) => {
-                    self.check_files(&batch).await?;
+                    batch.details.input_files = self.whole_files(&batch).await?;
                     BatchState::Loaded
                 }
                 (BatchAction::Abort, BatchState::Loading) => BatchState::Aborted,
@@ -276,7 +280,11 @@ impl Service {
             .ok_or_else(|| not_found("files", &target.file))
     }
 
-    async fn batch_of(&self, caller: &Caller, target: &UploadTarget) -> Result<Batch, Fault> {
+    pub(crate) async fn batch_of(
+        &self,
+        caller: &Caller,
+        target: &UploadTarget,
+    ) -> Result<Batch, Fault> {
         let batch = self.batch(caller, &target.batch).await?;
         if batch.dataset.as_str() == target.dataset {
             return Ok(batch);
@@ -299,7 +307,8 @@ impl Service {
         ))
     }
 
-    async fn check_files(&self, batch: &Batch) -> Result<(), Fault> {
+    /// The batch's files, all of which must be whole.
+    async fn whole_files(&self, batch: &Batch) -> Result<Vec<InputFile>, Fault> {
         let files = self.uploads.list(&batch.tenant, &batch.id).await?;
         let incomplete = |message: String| Err(Fault::new(ErrorCode::UploadIncomplete, message));
         if files.is_empty() {
@@ -310,7 +319,7 @@ impl Service {
                 "file `{}` of batch {} was begun and not completed",
                 file.name, batch.id
             )),
-            None => Ok(()),
+            None => Ok(files.into_iter().map(InputFile::from).collect()),
         }
     }
 

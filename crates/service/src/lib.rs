@@ -46,7 +46,9 @@ pub use offtake_ports::{
 };
 pub use offtake_ports::{OpenZoneFile, ZoneKeys, ZonePage, ZonePlace};
 
-pub use batches::{BatchAction, BatchListQuery, UploadTarget};
+pub use batches::{
+    BatchAction, BatchListQuery, BatchMeta, PREVIEW_OPTIONS, UploadPreviewQuery, UploadTarget,
+};
 pub use connections::{ConnectionView, secrets_place};
 pub use credentials::StoredCredentials;
 // What the rules show of an export's folders is shown as it is.

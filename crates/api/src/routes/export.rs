@@ -16,12 +16,14 @@ use serde_json::Value;
 use crate::EXPORT;
 use crate::document::says::{header, query, says};
 use crate::gate::Who;
+use crate::problem::Refusal;
 use crate::query::Pairs;
 use crate::ranges;
 use crate::reply::Reply;
 use crate::routes::needs;
 use crate::table::Routes;
 use crate::wire;
+use crate::wire::meta::Meta;
 
 pub(super) fn routes() -> Routes {
     let batch = format!("{EXPORT}/batches/{{id}}");
@@ -45,6 +47,23 @@ pub(super) fn routes() -> Routes {
             .gives::<DataOf<BadRow>>(200, "File, line and reason of each.")
             .fails(&[ErrorCode::ResourceNotFound]),
         )
+        .get(&format!("{batch}/meta"), needs::VIEW_DATASETS, meta)
+        .says(
+            says(
+                "listBatchMeta",
+                "Lists or sends what is remembered of a batch: uploaded files, rows that could not be read",
+            )
+            .with(&[query(
+                "path",
+                "A folder or a file of the listing; the topmost folders when absent.",
+            )])
+            .gives::<DataOf<DownloadableFile>>(
+                200,
+                "Folders or files; with the path of a file, its lines of JSON.",
+            )
+            .gives_bytes(200, "", LINES)
+            .fails(&[ErrorCode::ResourceNotFound]),
+        )
         .get(
             &format!("{EXPORT}/files/{{id}}"),
             needs::VIEW_DATASETS,
@@ -64,6 +83,7 @@ pub(super) fn routes() -> Routes {
                 200,
                 "What can be downloaded; with `path`, the bytes.",
             )
+            .gives_bytes(200, "", PARQUET)
             .gives_bytes(206, "The part asked for.", PARQUET)
             .fails(&[ErrorCode::ResourceNotFound, ErrorCode::RangeNotSatisfiable])
             .fails(&OF_TABLE),
@@ -78,6 +98,8 @@ pub(super) fn routes() -> Routes {
 }
 
 const PARQUET: &str = "application/vnd.apache.parquet";
+
+const LINES: &str = "application/x-ndjson";
 
 /// Why a table or a file of it cannot be read.
 const OF_TABLE: [ErrorCode; 8] = [
@@ -109,6 +131,27 @@ async fn failed(
     let errors = wire::batch::batch(batch).errors;
     let rows = errors.into_iter().flat_map(|error| error.rows).collect();
     Ok(Json(wire::batch::data(rows)).into_response())
+}
+
+async fn meta(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    query: Pairs,
+) -> Reply {
+    let meta = service.batch_meta(&caller, &id).await?;
+    let path = query.first("path");
+    match wire::meta::at(&id, meta, path) {
+        Some(Meta::Folder(listing)) => Ok(Json(listing).into_response()),
+        Some(Meta::File(lines)) => Ok(([(CONTENT_TYPE, LINES)], lines).into_response()),
+        None => Err(Refusal::new(
+            ErrorCode::ResourceNotFound,
+            format!(
+                "meta files not found with path = [{}]",
+                path.unwrap_or_default()
+            ),
+        )),
+    }
 }
 
 async fn preview(

@@ -11,9 +11,12 @@ use futures_util::StreamExt;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use offtake_api_types::batch::UploadPreview;
 use offtake_api_types::{Batch, UploadedFile};
 use offtake_model::{ErrorCode, Fault};
-use offtake_service::{BatchAction, Caller, Part, Service, UploadTarget};
+use offtake_service::{
+    BatchAction, Caller, PREVIEW_OPTIONS, Part, Service, UploadPreviewQuery, UploadTarget,
+};
 use tokio::time::timeout;
 
 use crate::IMPORT;
@@ -46,9 +49,12 @@ const BYTES: [&str; 7] = [
 ];
 
 pub(super) fn routes() -> Routes {
+    of_batches().merge(of_files())
+}
+
+fn of_batches() -> Routes {
     let batches = format!("{IMPORT}/batches");
     let batch = format!("{batches}/{{id}}");
-    let file = format!("{batches}/{{batch}}/datasets/{{dataset}}/files/{{*file}}");
     Routes::default()
         .post(&batches, needs::MANAGE_DATASETS, create)
         .says(
@@ -75,6 +81,29 @@ pub(super) fn routes() -> Routes {
                 .gives::<Batch>(200, "The batch.")
                 .fails(&[ErrorCode::ActionUnknown, ErrorCode::ResourceNotFound])
                 .fails(&[ErrorCode::BatchStateInvalid, ErrorCode::UploadIncomplete]),
+        )
+}
+
+fn of_files() -> Routes {
+    let dataset = format!("{IMPORT}/batches/{{batch}}/datasets/{{dataset}}");
+    let file = format!("{dataset}/files/{{*file}}");
+    Routes::default()
+        .get(&format!("{dataset}/preview"), needs::VIEW_DATASETS, preview)
+        .says(
+            says(
+                "previewUploads",
+                "Shows the first rows of the files that a batch has so far",
+            )
+            .note("The options are of CSV files, and stand in for the batch's own. Rows that cannot be read are left out.")
+            .with(&PREVIEW_OPTIONS.map(|name| query(name, "How CSV files are written.")))
+            .with(&[
+                query("header", "Whether CSV files begin with the names of their columns, in any case."),
+                query("nrow", "Rows, 5 when absent.").number(1, 9),
+            ])
+            .gives::<UploadPreview>(200, "The rows.")
+            .fails(&[ErrorCode::ResourceNotFound, ErrorCode::BatchStateInvalid])
+            .fails(&[ErrorCode::InputFormatInvalid, ErrorCode::PageInvalid])
+            .fails(&[ErrorCode::BatchRowsInvalid, ErrorCode::CsvHeaderEmpty]),
         )
         .put(&file, needs::MANAGE_DATASETS, put_file)
         .says(
@@ -181,6 +210,26 @@ async fn act(
     let action = BatchAction::parse(query.first("action"))?;
     let batch = service.act_on_batch(&caller, &id, action).await?;
     Ok(Json(wire::batch::batch(batch)).into_response())
+}
+
+async fn preview(
+    State(service): State<Arc<Service>>,
+    Who(caller): Who,
+    Path((batch, dataset)): Path<(String, String)>,
+    query: Pairs,
+) -> Reply {
+    let target = UploadTarget {
+        batch,
+        dataset,
+        file: String::new(),
+    };
+    let asked = UploadPreviewQuery {
+        options: PREVIEW_OPTIONS.map(|name| query.owned(name)),
+        header: query.owned("header"),
+        rows: query.owned("nrow"),
+    };
+    let (options, rows) = service.preview_uploads(&caller, &target, &asked).await?;
+    Ok(Json(wire::batch::preview(options, rows)).into_response())
 }
 
 async fn put_file(

@@ -1,9 +1,12 @@
 //! Batches and their files as the wire shows them.
 
 use offtake_api_types::batch::{
-    BadRow, BatchError, BatchMetrics, DataPage, RelatedObject, SelfLinks,
+    BadRow, BatchError, BatchMetrics, DataPage, PreviewedRows, RelatedObject, SelfLinks,
+    UploadPreview,
 };
-use offtake_api_types::{Batch, Batches, DataFile, DataOf, DownloadableFile, Link, UploadedFile};
+use offtake_api_types::{
+    Batch, Batches, DataFile, DataOf, DownloadableFile, Link, Object, UploadedFile,
+};
 use offtake_model::batch;
 use offtake_service::DataFileView;
 
@@ -80,6 +83,18 @@ pub(crate) fn uploaded(file: batch::UploadedFile) -> UploadedFile {
     }
 }
 
+/// The first rows of a batch's uploads, with the options that they were read by.
+pub(crate) fn preview(options: Object, preview: batch::UploadPreview) -> UploadPreview {
+    let rows = preview.rows.into_iter();
+    UploadPreview {
+        format_params: options,
+        preview: PreviewedRows {
+            columns: preview.columns,
+            rows: rows.map(|row| row.into_iter().collect()).collect(),
+        },
+    }
+}
+
 /// The files of a batch.
 pub(crate) fn files(views: Vec<DataFileView>) -> DataOf<DataFile> {
     data(views.into_iter().map(file).collect())
@@ -119,7 +134,7 @@ pub(crate) fn data<T>(items: Vec<T>) -> DataOf<T> {
             count: items.len(),
         },
         data: items,
-        links: offtake_api_types::Object::new(),
+        links: Object::new(),
     }
 }
 

@@ -226,3 +226,199 @@ async fn datasets_are_merged_patched_replaced_and_deleted() {
         (404, json!(404))
     );
 }
+
+const EXPORT: &str = "/data/foundation/export";
+
+/// Names and lengths of what a listing of meta files shows.
+async fn meta(world: &World, batch: &str, path: &str) -> Vec<(String, String)> {
+    let answer = world
+        .get(&format!("{EXPORT}/batches/{batch}/meta{path}"))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let entries = answer.body["data"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    entries
+        .map(|entry| (text(&entry["name"]), text(&entry["length"])))
+        .collect()
+}
+
+fn listed(entries: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = entries.iter();
+    owned
+        .map(|(name, length)| ((*name).to_owned(), (*length).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_a_batch_can_be_listed_and_read() {
+    let world = World::new().await;
+    let dataset = managed(&world, json!({"name": "Orders"})).await;
+    let good = batch(&world, &dataset).await;
+    assert_eq!(meta(&world, &good, "").await, [], "nothing was sent yet");
+    put(&world, &good, &dataset, "{\"id\":1}\n").await;
+    let files = listed(&[("input_files_0.json", "36")]);
+    let top = listed(&[("input_files", "0")]);
+    assert_eq!(meta(&world, &good, "").await, top, "while it takes files");
+    assert_eq!(meta(&world, &good, "?path=input_files").await, files);
+    world
+        .act(&format!("{BATCHES}/{good}?action=COMPLETE"))
+        .await;
+    assert!(world.service.promote_next().await.unwrap());
+    assert_eq!(
+        meta(&world, &good, "").await,
+        top,
+        "and after its uploads went"
+    );
+    assert_eq!(meta(&world, &good, "?path=input_files/").await, files);
+
+    let bad = ingested(&world, &dataset, "{\"id\":2}\n{\"id\":\"x\"}\n").await;
+    let names: Vec<String> = meta(&world, &bad, "")
+        .await
+        .into_iter()
+        .map(|it| it.0)
+        .collect();
+    assert_eq!(
+        names,
+        ["input_files", "row_errors", "row_errors_sample.json"]
+    );
+    let folder = world
+        .get(&format!("{EXPORT}/batches/{bad}/meta?path=row_errors"))
+        .await;
+    let href = folder.body["data"][0]["_links"]["self"]["href"]
+        .as_str()
+        .unwrap();
+    for path in [
+        href.to_owned(),
+        format!("{EXPORT}/batches/{bad}/meta?path=row_errors_sample.json"),
+    ] {
+        let file = world.get(&path).await;
+        assert_eq!(file.headers["content-type"], "application/x-ndjson");
+        let row: Value = serde_json::from_str(file.text.lines().next().unwrap()).unwrap();
+        assert_eq!(
+            (&row["file"], &row["line"]),
+            (&json!("a/b.json"), &json!(2))
+        );
+        assert_eq!(file.text.lines().count(), 1);
+    }
+    let length: usize = folder.body["data"][0]["length"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(length, world.get(href).await.text.len());
+    for path in [
+        "row_errors/x",
+        "x",
+        "input_files/row_errors_0.json",
+        "row_errors/../input_files",
+    ] {
+        let answer = world
+            .get(&format!("{EXPORT}/batches/{bad}/meta?path={path}"))
+            .await;
+        assert_eq!(answer.status, 404, "{path}: {}", answer.text);
+    }
+}
+
+async fn previewed(world: &World, batch: &str, dataset: &str, query: &str) -> Answer {
+    let path = format!("{BATCHES}/{batch}/datasets/{dataset}/preview{query}");
+    world.get(&path).await
+}
+
+#[tokio::test]
+async fn uploads_can_be_looked_at_before_they_are_completed() {
+    let world = World::new().await;
+    let dataset = managed(&world, json!({"name": "Orders"})).await;
+    let id = batch(&world, &dataset).await;
+    let nothing = previewed(&world, &id, &dataset, "").await;
+    let empty = json!({"formatParams": {}, "preview": {"columns": [], "rows": []}});
+    assert_eq!((nothing.status, nothing.body), (200, empty));
+    let rows: Vec<String> = (0..20).map(|n| format!("{{\"id\":{n}}}\n")).collect();
+    put(&world, &id, &dataset, &rows.concat()).await;
+    for (query, count) in [
+        ("", 5),
+        ("?nrow=1", 1),
+        ("?nrow=9&delimiter=;&header=True", 9),
+    ] {
+        let answer = previewed(&world, &id, &dataset, query).await;
+        let shown = answer.body["preview"]["rows"].as_array().unwrap();
+        assert_eq!(shown.len(), count, "{query}: {}", answer.text);
+        assert_eq!(shown[0], json!({"id": 0}));
+    }
+    for query in ["?nrow=0", "?nrow=10", "?nrow=x"] {
+        assert_eq!(
+            previewed(&world, &id, &dataset, query).await.status,
+            400,
+            "{query}"
+        );
+    }
+    assert_eq!(
+        previewed(&world, &id, "5ef3e3259ad2a1191ab7dd7d", "")
+            .await
+            .status,
+        404
+    );
+    assert_eq!(previewed(&world, "none", &dataset, "").await.status, 404);
+    world.act(&format!("{BATCHES}/{id}?action=COMPLETE")).await;
+    assert_eq!(
+        previewed(&world, &id, &dataset, "").await.status,
+        200,
+        "still there"
+    );
+    assert!(world.service.promote_next().await.unwrap());
+    let gone = previewed(&world, &id, &dataset, "").await;
+    assert_eq!(gone.status, 400, "{}", gone.text);
+    assert!(gone.text.contains("BATCH_STATE_INVALID"));
+}
+
+#[tokio::test]
+async fn a_preview_of_csv_tries_other_options_than_the_batchs() {
+    let world = World::new().await;
+    let dataset = managed(&world, json!({"name": "Orders"})).await;
+    let body = json!({"datasetId": dataset, "inputFormat": {"format": "csv", "delimiter": ";"}});
+    let id = world.post(BATCHES, &body).await.id();
+    put(&world, &id, &dataset, "n;name\n1;'a,b'\n2;\"x;y\"\n").await;
+    let rows = async |query: &str| {
+        let answer = previewed(&world, &id, &dataset, query).await;
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+        let preview = answer.body["preview"].clone();
+        (
+            preview["columns"].clone(),
+            preview["rows"].clone(),
+            answer.body["formatParams"].clone(),
+        )
+    };
+    let (columns, shown, options) = rows("").await;
+    assert_eq!(columns, json!(["n", "name"]));
+    assert_eq!(
+        shown,
+        json!([{"n": "1", "name": "'a,b'"}, {"n": "2", "name": "x;y"}])
+    );
+    assert_eq!(options, json!({"delimiter": ";", "header": true}));
+    let (columns, shown, options) = rows("?delimiter=,&quote=%27&header=false&nrow=1").await;
+    assert_eq!(columns, json!(["_c0"]));
+    assert_eq!(shown, json!([{"_c0": "n;name"}]));
+    assert_eq!(
+        options,
+        json!({"delimiter": ",", "quote": "'", "header": false})
+    );
+    for query in [
+        "?delimiter=ab",
+        "?charset=klingon",
+        "?header=maybe",
+        "?delimiter=;&quote=;",
+    ] {
+        let answer = previewed(&world, &id, &dataset, query).await;
+        assert_eq!(answer.status, 400, "{query}: {}", answer.text);
+        assert!(answer.text.contains("INPUT_FORMAT_INVALID"), "{query}");
+    }
+    let listed = json!({
+        "datasetId": dataset, "inputFormat": {"format": "csv", "header": ["a", "b"]}
+    });
+    let id = world.post(BATCHES, &listed).await.id();
+    put(&world, &id, &dataset, "1,2,3\n").await;
+    let answer = previewed(&world, &id, &dataset, "").await;
+    assert_eq!(
+        answer.body["preview"]["rows"],
+        json!([{"a": "1", "b": "2", "_c2": "3"}])
+    );
+}

@@ -70,7 +70,8 @@ pub fn batch(body: &Value) -> Result<BatchDraft, Fault> {
     })
 }
 
-fn input_format(given: &Object) -> Result<InputFormat, Fault> {
+/// Checks `inputFormat`.
+pub fn input_format(given: &Object) -> Result<InputFormat, Fault> {
     let format = text(given, "format")?.unwrap_or_default();
     match format.to_ascii_lowercase().as_str() {
         "json" => Ok(InputFormat::Json {

@@ -17,7 +17,7 @@ use arrow::datatypes::{DataType, Date32Type, Field, Fields, SchemaRef, Timestamp
 use arrow::record_batch::RecordBatch;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use encoding_rs::{Decoder, Encoding, UTF_8};
-use offtake_model::batch::CsvFormat;
+use offtake_model::batch::{CsvFormat, UploadPreview};
 use offtake_model::{ErrorCode, Fault};
 
 use super::names::Names;
@@ -142,7 +142,7 @@ impl Format for Csv {
         while rows.read(file, &mut record)? {
             report.rows += 1;
             let line = record.position().map_or(0, csv::Position::line);
-            if let Err(reason) = self.look(&rows.names, &places, &record) {
+            if let Err(reason) = self.judge(&rows.names, &places, &record) {
                 report.bad(&file.name, line, reason);
             }
         }
@@ -174,10 +174,24 @@ impl Format for Csv {
         }
         packer.write(&chunk.take().map_err(|error| unconvertible(file, &error))?)
     }
+
+    fn look(&self, file: &Upload, wanted: usize, preview: &mut UploadPreview) -> Result<(), Fault> {
+        let mut rows = self.open(file)?;
+        let mut record = ByteRecord::new();
+        while preview.rows.len() < wanted && rows.read(file, &mut record)? {
+            let values = record.iter().enumerate().map(|(place, bytes)| {
+                let name = rows.names.get(place).cloned();
+                let name = name.unwrap_or_else(|| format!("_c{place}"));
+                (name, String::from_utf8_lossy(bytes).into_owned().into())
+            });
+            preview.push(values.collect());
+        }
+        Ok(())
+    }
 }
 
 impl Csv {
-    fn look(
+    fn judge(
         &mut self,
         names: &[String],
         places: &[usize],

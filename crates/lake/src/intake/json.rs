@@ -7,6 +7,8 @@ use std::sync::Arc;
 use arrow::datatypes::{Fields, SchemaRef};
 use arrow::json::reader::{Decoder, ReaderBuilder};
 use offtake_model::Fault;
+use offtake_model::batch::UploadPreview;
+use serde_json::{Map, Value};
 
 use super::pack::Packer;
 use super::parts::Upload;
@@ -20,6 +22,9 @@ const BATCH_ROWS: usize = 8_192;
 
 /// Bytes of rows decoded at once.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rows that a look reads for one that it shows.
+const LOOKED_AT_FOR_ONE: usize = 100;
 
 /// The JSON files of a batch.
 pub(crate) struct Json {
@@ -95,6 +100,25 @@ impl Format for Json {
             }
         }
         flush(file, &mut decoder, packer)
+    }
+
+    fn look(&self, file: &Upload, wanted: usize, preview: &mut UploadPreview) -> Result<(), Fault> {
+        let mut records = Records::new(file.reader(), self.documents);
+        // Rows that cannot be read count, too, so that a file of nothing else is not read to its end.
+        for _ in 0..wanted.saturating_mul(LOOKED_AT_FOR_ONE) {
+            if preview.rows.len() >= wanted {
+                break;
+            }
+            let Some((_, record)) = records.next().map_err(|error| unread(file, &error))? else {
+                break;
+            };
+            if let Record::Row(row) = record
+                && let Ok(row) = serde_json::from_slice::<Map<String, Value>>(row)
+            {
+                preview.push(row.into_iter().collect());
+            }
+        }
+        Ok(())
     }
 }
 

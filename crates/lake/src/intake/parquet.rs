@@ -8,9 +8,12 @@ use arrow::array::new_null_array;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
+use arrow::json::ArrayWriter;
 use arrow::record_batch::RecordBatch;
 use offtake_model::Fault;
+use offtake_model::batch::UploadPreview;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::{Map, Value};
 
 use super::names::Names;
 use super::pack::Packer;
@@ -102,6 +105,30 @@ impl Format for ParquetFiles {
                 .and_then(|batch| fit(&batch, schema))
                 .map_err(|error| unconvertible(file, &error))?;
             packer.write(&fitted)?;
+        }
+        Ok(())
+    }
+
+    fn look(&self, file: &Upload, wanted: usize, preview: &mut UploadPreview) -> Result<(), Fault> {
+        let batches = ParquetRecordBatchReaderBuilder::try_new(file.clone())
+            .and_then(|opened| {
+                opened
+                    .with_limit(wanted - preview.rows.len().min(wanted))
+                    .build()
+            })
+            .map_err(|error| unconvertible(file, &error))?;
+        for batch in batches {
+            let batch = batch.map_err(|error| unconvertible(file, &error))?;
+            let mut writer = ArrayWriter::new(Vec::new());
+            writer
+                .write(&batch)
+                .and_then(|()| writer.finish())
+                .map_err(|error| unconvertible(file, &error))?;
+            let rows: Vec<Map<String, Value>> = serde_json::from_slice(&writer.into_inner())
+                .map_err(|error| unconvertible(file, &error))?;
+            for row in rows {
+                preview.push(row.into_iter().collect());
+            }
         }
         Ok(())
     }
