@@ -12,6 +12,12 @@ pub mod faulty_sink;
 #[expect(
     clippy::unwrap_used,
     clippy::panic,
+    reason = "these suites say what is broken by panicking"
+)]
+pub mod ingest;
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
     reason = "this suite says what is broken by panicking"
 )]
 pub mod journal;
@@ -22,6 +28,7 @@ pub mod sink_suite;
 pub use broken_sinks::{Broken, BrokenSinks};
 pub use clock::ManualClock;
 pub use faulty_sink::{FaultySinks, SinkCall, Trouble};
+pub use ingest::{MemoryBatches, MemoryIntake, MemoryUploads};
 pub use journal::JournalBed;
 pub use memory_sink::MemorySinks;
 pub use sink_suite::SinkBench;

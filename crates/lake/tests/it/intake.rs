@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use offtake_lake::{Lakes, LocalIntake, UploadFolder};
 use offtake_model::batch::{
@@ -12,7 +14,9 @@ use offtake_model::{
     BatchId, Changes, DatasetId, ErrorCode, Millis, OrgId, Position, Revision, SandboxName,
     SourceRef, Tenant,
 };
+use offtake_ports::testing::ingest::{intake, uploads};
 use offtake_ports::{Intake, Lake, LakeRoots, Part, Uploads};
+use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -140,6 +144,13 @@ fn version_of(promoted: &Promoted) -> u64 {
         Promoted::Committed { version, .. } => *version,
         Promoted::Refused { bad_rows, .. } => panic!("refused: {bad_rows:?}"),
     }
+}
+
+#[tokio::test]
+async fn uploads_and_managed_tables_keep_the_promises_of_their_ports() {
+    let bed = Bed::new().await;
+    uploads::keeps_uploads(&bed.uploads).await;
+    intake::makes_rows(&bed.intake, &bed.uploads).await;
 }
 
 #[tokio::test]
@@ -355,6 +366,35 @@ async fn parts_may_come_in_any_order_and_overlaps_are_refused() {
     );
     bed.uploads.remove(&bed.tenant, &id).await.unwrap();
     assert_eq!(bed.uploads.batches().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_look_at_parquet_uploads_stops_where_enough_was_seen() {
+    let bed = Bed::new().await;
+    let numbers = Int64Array::from_iter_values(0..10);
+    let rows = RecordBatch::try_from_iter([("n", Arc::new(numbers) as ArrayRef)]).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    let bytes = Bytes::from(writer.into_inner().unwrap());
+    let id = BatchId("B1".to_owned());
+    for file in ["one", "two"] {
+        let begun = bed.uploads.begin(&bed.tenant, &id, file, Part::Whole).await;
+        let mut upload = begun.unwrap();
+        upload.write(bytes.clone()).await.unwrap();
+        upload.finish().await.unwrap();
+    }
+    let batch = bed.batch("B1", InputFormat::Parquet);
+    for (wanted, last) in [(3, 2), (10, 9), (12, 1)] {
+        let shown = bed.intake.preview_uploads(&batch, wanted).await.unwrap();
+        assert_eq!(shown.columns, ["n"]);
+        assert_eq!(shown.rows.len(), wanted);
+        assert_eq!(shown.rows[wanted - 1]["n"], last);
+    }
+    bed.upload("B1", "one", "no Parquet", Part::Whole)
+        .await
+        .unwrap();
+    let refused = bed.intake.preview_uploads(&batch, 1).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::BatchRowsInvalid);
 }
 
 #[tokio::test]
