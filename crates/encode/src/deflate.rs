@@ -14,6 +14,7 @@ mod bits;
 mod block;
 mod huffman;
 mod matching;
+mod places;
 mod symbol;
 mod tokens;
 

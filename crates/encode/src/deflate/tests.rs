@@ -1,4 +1,4 @@
-use std::io::Read;
+use std::io::{Read, Write};
 
 use flate2::read::GzDecoder;
 use proptest::collection::vec;
@@ -87,6 +87,45 @@ fn rows_come_back_whole_over_many_blocks() {
     assert!(
         tenth_less < general,
         "{} bytes where level 6 makes {general}",
+        packed.len()
+    );
+}
+
+const CITIES: [&str; 8] = [
+    "Berlin",
+    "São Paulo",
+    "東京",
+    "New York",
+    "Zürich",
+    "Nairobi",
+    "Lima",
+    "Perth",
+];
+
+#[test]
+fn a_few_values_again_and_again_take_no_more_than_level_six_makes_of_them() {
+    let value = |row: u64, column: u64| {
+        let mixed = (row * 31 + column).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+    };
+    let row = |row: u64| {
+        let member = |column: u64| {
+            let key = format!(",\"kind_{column}\":").into_bytes();
+            let nth = usize::try_from(value(row, column) >> 61).unwrap();
+            let value = format!("\"{} {column}\"", CITIES[nth]);
+            (key, u32::try_from(column).unwrap(), value.into_bytes())
+        };
+        (1..=12).map(member).collect()
+    };
+    let rows: Vec<Row> = (0..5_000).map(row).collect();
+    let (plain, packed) = compress(&rows);
+    check(&plain, &packed);
+    let mut zlib = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    zlib.write_all(&plain).unwrap();
+    let zlib = zlib.finish().unwrap().len();
+    assert!(
+        packed.len() * 100 < zlib * 103,
+        "{} bytes where level 6 makes {zlib}",
         packed.len()
     );
 }

@@ -1,15 +1,13 @@
 //! Turns rows of marked text into sequences of literals and matches.
 
+use std::ops::Range;
+
 use crate::deflate::WINDOW_BYTES;
 use crate::deflate::adapt::Adaptation;
-use crate::deflate::matching::{backwards, eight, forwards, four};
+use crate::deflate::matching::{backwards, forwards, four};
+use crate::deflate::places::{Places, Slots};
 
-/// Places remembered for each pair of neighbouring leaves.
-const PLACES: usize = 4;
-
-/// Sizes of the tables, in bits of a hash.
-const VALUE_BITS: u32 = 13;
-const PAIR_BITS: u32 = 12;
+/// Size of the probes' table, in bits of a hash.
 const PROBE_BITS: u32 = 14;
 
 /// A match must gain that much: four for each byte, less the bits of its distance.
@@ -22,7 +20,6 @@ const LENGTH_SCORED_MAX: usize = 1 << 20;
 const NEAR_FOR_FOUR: usize = 64;
 const NEAR_FOR_FIVE: usize = 2_048;
 
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 const SPREAD_SHORT: u32 = 0x9E37_79B1;
 
 /// Literals and the match behind them.
@@ -35,10 +32,10 @@ pub(super) struct Sequence {
 
 /// A value in the open row.
 #[derive(Clone, Copy)]
-struct Mark {
-    leaf: u32,
-    start: usize,
-    end: usize,
+pub(super) struct Mark {
+    pub(super) leaf: u32,
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 /// A match that may still grow.
@@ -57,6 +54,42 @@ struct Best {
     distance: usize,
 }
 
+impl Best {
+    /// Takes the match of that distance if it is better.
+    #[inline]
+    fn weigh(
+        &mut self,
+        text: &[u8],
+        here: Range<usize>,
+        distance: usize,
+        backwards: usize,
+        alike: bool,
+    ) {
+        let Range { start: at, end } = here;
+        let cost = distance.ilog2().cast_signed();
+        let score = |length: usize| {
+            4 * i32::try_from(length.min(LENGTH_SCORED_MAX)).unwrap_or_default() - cost
+        };
+        // Longer backwards alone, or alike where the best one ends: else it cannot win.
+        let next = at + self.forwards;
+        let promising = score(self.forwards + backwards) > self.score
+            || (alike && next < end && text[next] == text[next - distance]);
+        if !promising {
+            return;
+        }
+        let forwards = forwards(text, at - distance, at, end);
+        let score = score(forwards + backwards);
+        if score > self.score && forwards + backwards >= 3 {
+            *self = Self {
+                score,
+                forwards,
+                backwards,
+                distance,
+            };
+        }
+    }
+}
+
 /// The tokeniser's state.
 pub(super) struct Tokens {
     /// The window, the open block and the open row.
@@ -70,11 +103,9 @@ pub(super) struct Tokens {
     block_start: usize,
     literals_start: usize,
     open: Open,
-    previous_leaf: u32,
     /// Where the last row's text behind its last value was.
     tail: u32,
-    values: Box<[u32]>,
-    pairs: Box<[[u32; PLACES]]>,
+    places: Places,
     probes: Box<[(u32, u8)]>,
     adaptation: Adaptation,
 }
@@ -90,10 +121,8 @@ impl Tokens {
             block_start: 0,
             literals_start: 0,
             open: Open::default(),
-            previous_leaf: 0,
             tail: 0,
-            values: vec![0; 1 << VALUE_BITS].into_boxed_slice(),
-            pairs: vec![[0; PLACES]; 1 << PAIR_BITS].into_boxed_slice(),
+            places: Places::new(),
             probes: vec![(0, 0); 1 << PROBE_BITS].into_boxed_slice(),
             adaptation: Adaptation::new(),
         }
@@ -149,8 +178,10 @@ impl Tokens {
         }
         let mut after_value = self.done;
         let marks = std::mem::take(&mut self.marks);
-        for mark in &marks {
-            at = self.take_value(*mark, at, end);
+        self.places.open_row(&self.text, &marks);
+        for (nth, mark) in marks.iter().enumerate() {
+            let slots = self.places.slots(nth, mark.leaf);
+            at = self.take_value(*mark, slots, at, end);
             after_value = mark.end;
         }
         self.take_tail(at, after_value, end);
@@ -161,12 +192,10 @@ impl Tokens {
     }
 
     /// Covers the text up to the value's end at least; answers how far it came.
-    fn take_value(&mut self, mark: Mark, mut at: usize, end: usize) -> usize {
-        let pair = self.pair(mark.leaf);
-        let value = self.value(mark);
+    fn take_value(&mut self, mark: Mark, slots: Slots, mut at: usize, end: usize) -> usize {
         let here = self.position(mark.start);
         if at < mark.end {
-            let best = self.best(at, here, value, pair, end);
+            let best = self.best(at, here, slots, end);
             if best.score >= SCORE_MIN {
                 self.close_match(at);
                 self.open = Open {
@@ -180,10 +209,7 @@ impl Tokens {
                 at = self.search(at, mark, end);
             }
         }
-        self.values[value] = here;
-        let places = &mut self.pairs[pair];
-        places.copy_within(..PLACES - 1, 1);
-        places[0] = here;
+        self.places.note(slots, here);
         at
     }
 
@@ -207,58 +233,32 @@ impl Tokens {
         self.tail = tail;
     }
 
-    /// The best of the places where the same value, or the same two neighbours, stood before.
+    /// The best of the places where the same values, or the same two neighbours, stood before.
     #[inline]
-    fn best(&self, at: usize, here: u32, value: usize, pair: usize, end: usize) -> Best {
+    fn best(&self, at: usize, here: u32, slots: Slots, end: usize) -> Best {
+        let text = self.text.as_slice();
         let behind = match self.open.length {
             0 => (at - self.literals_start).min(8),
             _ => 0,
         };
+        let ahead = four(text, at);
         let mut best = Best::default();
-        self.weigh(
-            at,
-            here.wrapping_sub(self.values[value]),
-            behind,
-            end,
-            &mut best,
-        );
-        for place in self.pairs[pair] {
-            self.weigh(at, here.wrapping_sub(place), behind, end, &mut best);
+        for place in self.places.candidates(slots) {
+            let distance = here.wrapping_sub(place) as usize;
+            if !reachable(distance, at) {
+                continue;
+            }
+            let there = at - distance;
+            let alike = four(text, there) == ahead;
+            let backwards = match behind {
+                0 => 0,
+                _ => backwards(text, there, at).min(behind),
+            };
+            if alike || backwards > 0 {
+                best.weigh(text, at..end, distance, backwards, alike);
+            }
         }
         best
-    }
-
-    #[inline]
-    fn weigh(&self, at: usize, distance: u32, behind: usize, end: usize, best: &mut Best) {
-        let distance = distance as usize;
-        if !reachable(distance, at) {
-            return;
-        }
-        let text = self.text.as_slice();
-        let backwards = backwards(text, at - distance, at).min(behind);
-        let cost = distance.ilog2().cast_signed();
-        let score = |length: usize| {
-            4 * i32::try_from(length.min(LENGTH_SCORED_MAX)).unwrap_or_default() - cost
-        };
-        // Longer backwards alone, or alike where the best one ends: else it cannot win.
-        let next = at + best.forwards;
-        let promising = score(best.forwards + backwards) > best.score
-            || (next < end
-                && text[next] == text[next - distance]
-                && four(text, at) == four(text, at - distance));
-        if !promising {
-            return;
-        }
-        let forwards = forwards(text, at - distance, at, end);
-        let score = score(forwards + backwards);
-        if score > best.score && forwards + backwards >= 3 {
-            *best = Best {
-                score,
-                forwards,
-                backwards,
-                distance,
-            };
-        }
     }
 
     /// Searches the rest of a value with one probe a byte; answers how far it came.
@@ -343,31 +343,6 @@ impl Tokens {
     )]
     const fn position(&self, at: usize) -> u32 {
         self.base.wrapping_add(at as u32)
-    }
-
-    /// The slot of the leaf and the one before it.
-    #[inline]
-    fn pair(&mut self, leaf: u32) -> usize {
-        let previous = std::mem::replace(&mut self.previous_leaf, leaf);
-        let mixed = (previous.wrapping_mul(SPREAD_SHORT) >> 16) ^ leaf.wrapping_mul(40_503);
-        (mixed & ((1 << PAIR_BITS) - 1)) as usize
-    }
-
-    /// The slot of the value in its column, by its ends, its middle and its length.
-    #[inline]
-    fn value(&self, mark: Mark) -> usize {
-        let Mark { leaf, start, end } = mark;
-        let length = end - start;
-        let text = &self.text[..end];
-        let hash = if length >= 8 {
-            eight(text, start)
-                ^ eight(text, end - 8).rotate_left(23)
-                ^ eight(text, start + (length - 8) / 2).rotate_left(41)
-        } else {
-            eight(text, start)
-        };
-        let keyed = hash ^ u64::from(leaf) << 48 ^ (length as u64) << 40;
-        (keyed.wrapping_mul(SPREAD) >> (64 - VALUE_BITS)) as usize
     }
 }
 
