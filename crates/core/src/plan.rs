@@ -246,6 +246,16 @@ pub fn plan_export(
     })
 }
 
+/// The slices of each task, in order, for a flow without file rules.
+pub fn divide(slices: Vec<FileSlice>, limits: Limits) -> Result<Vec<Vec<FileSlice>>, Fault> {
+    let size = tasks::Size {
+        bytes: limits.target_task_bytes,
+        rows_max: None,
+        pack: false,
+    };
+    tasks::group(slices, size)
+}
+
 /// How large the flow's file rules let tasks become. One task writes one file.
 const fn size(spec: &ExportSpec, limits: Limits) -> tasks::Size {
     let rules = spec.file_rules;

@@ -1,6 +1,6 @@
 //! Converts a folder of Parquet files: `convert <from> <to> <json|json.gz|parquet|gz.parquet> <threads> [apart]`.
 //!
-//! One file becomes one file. With `apart` the files are written by worker processes, as the service does it.
+//! Files are divided and packed as the planner does it. With `apart` the files are written by worker processes, as the service does it.
 
 #[path = "shared/local.rs"]
 mod local;
@@ -12,11 +12,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
+use offtake_core::plan::{Limits, divide};
 use offtake_encode::schema::from_arrow;
-use offtake_engine::{InProcessEngine, Limits, TaskRunner, WorkerCommand, WorkerEngine};
+use offtake_engine::{InProcessEngine, TaskRunner, WorkerCommand, WorkerEngine};
+use offtake_model::change::RowGroup;
 use offtake_model::{
     AttemptId, Compression, ConnectionId, DeliveryId, DestinationKind, FileSlice, FileTask,
-    FileType, OrgId, OutputEncoding, SandboxName, Schema, SinkRef, SourceRef, Tenant,
+    FileType, OrgId, OutputEncoding, SandboxName, SinkRef, SourceRef, Tenant,
 };
 use offtake_ports::{Engine, TaskEvent, TaskRequest};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -26,6 +28,9 @@ use local::{Files, Folder, NoMasks};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Files larger than this have their row groups known when a plan is made.
+const SPLIT_BYTES_MIN: u64 = 64 << 20;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -66,7 +71,7 @@ fn engine(from: &Path, to: &Path, threads: usize, apart: bool) -> anyhow::Result
         Arc::new(Files(from.to_owned())),
         Arc::new(NoMasks),
         Arc::new(Folder(to.to_owned())),
-        Limits::default(),
+        offtake_engine::Limits::default(),
     );
     Ok(Box::new(InProcessEngine::new(Arc::new(runner), threads)))
 }
@@ -102,6 +107,7 @@ fn encoding(format: &str) -> anyhow::Result<OutputEncoding> {
     })
 }
 
+/// One task for each file to be written, as a plan of these files would have them.
 fn tasks(from: &Path, encoding: OutputEncoding) -> anyhow::Result<Vec<FileTask>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(from)? {
@@ -115,41 +121,57 @@ fn tasks(from: &Path, encoding: OutputEncoding) -> anyhow::Result<Vec<FileTask>>
         }
     }
     names.sort();
-    let tasks = names.iter().zip(0..).map(|(name, index)| {
-        let (schema, bytes) = describe(&from.join(name))?;
-        let stem = name.trim_end_matches(".parquet");
-        Ok(FileTask {
-            delivery: DeliveryId(Uuid::nil()),
-            index,
-            key: format!("{stem}{}", encoding.extension()),
-            slices: vec![FileSlice {
-                source: SourceRef {
-                    root: "folder".to_owned(),
-                    path: name.clone(),
-                },
-                bytes,
-                etag: None,
-                rows: None,
-                row_groups: None,
-                row_range: None,
-                known_row_groups: Vec::new(),
-                constants: Vec::new(),
-                mask: None,
-            }],
-            schema,
-            encoding,
-            sink: nowhere(),
-        })
+    let Some(first) = names.first() else {
+        bail!("no file in {} ends with .parquet", from.display());
+    };
+    let schema = from_arrow(footer(&from.join(first))?.schema())?;
+    let slices = names.iter().map(|name| slice(from, name));
+    let slices = slices.collect::<anyhow::Result<_>>()?;
+    let groups = divide(slices, Limits::default())?;
+    let tasks = groups.into_iter().zip(0..).map(|(slices, index)| FileTask {
+        delivery: DeliveryId(Uuid::nil()),
+        index,
+        key: format!("part-{index:05}{}", encoding.extension()),
+        slices,
+        schema: schema.clone(),
+        encoding,
+        sink: nowhere(),
     });
-    tasks.collect()
+    Ok(tasks.collect())
 }
 
-fn describe(path: &Path) -> anyhow::Result<(Schema, u64)> {
-    let file = File::open(path)?;
-    let bytes = file.metadata()?.len();
+/// A whole file; of a large one the row groups are told, as the lake tells them.
+fn slice(from: &Path, name: &str) -> anyhow::Result<FileSlice> {
+    let path = from.join(name);
+    let bytes = fs::metadata(&path)?.len();
+    let mut known_row_groups = Vec::new();
+    if bytes > SPLIT_BYTES_MIN {
+        for group in footer(&path)?.metadata().row_groups() {
+            known_row_groups.push(RowGroup {
+                bytes: group.compressed_size().try_into()?,
+                rows: group.num_rows().try_into()?,
+            });
+        }
+    }
+    Ok(FileSlice {
+        source: SourceRef {
+            root: "folder".to_owned(),
+            path: name.to_owned(),
+        },
+        bytes,
+        etag: None,
+        rows: None,
+        row_groups: None,
+        row_range: None,
+        known_row_groups,
+        constants: Vec::new(),
+        mask: None,
+    })
+}
+
+fn footer(path: &Path) -> anyhow::Result<ArrowReaderMetadata> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load(&file, options)?;
-    Ok((from_arrow(metadata.schema())?, bytes))
+    Ok(ArrowReaderMetadata::load(&File::open(path)?, options)?)
 }
 
 /// The folder ignores which sink it is.
