@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use offtake_encode::{Encoded, open};
-use offtake_model::{AttemptTag, ErrorCode, Fault, FileSlice, FileTask, Schema, SealedFile};
+use offtake_model::{AttemptTag, ErrorCode, Fault, FileSlice, FileTask, SealedFile};
 use offtake_ports::{EndOfStream, RowMasks, Sinks, Sources, StagedUpload, TaskEvent, TaskRequest};
 use tokio::sync::mpsc;
 
 use crate::limits::Limits;
 use crate::pipeline::{Chunk, Passing, Pipeline, Way};
-use crate::source::SourceFile;
+use crate::source::{Planned, SourceFile};
 
 /// Runs tasks over the sources and sinks it is given.
 pub struct TaskRunner {
@@ -97,7 +97,8 @@ impl TaskRunner {
         let Some(slice) = Passing::slice_of(task) else {
             return Ok(Way::Encode(encoder, None));
         };
-        let file = Arc::new(self.open_source(slice, &task.schema).await?);
+        let planned = Arc::new(Planned::new(&task.schema));
+        let file = Arc::new(self.open_source(slice, &planned).await?);
         let passing = Passing::open(task, slice, &file).await?;
         Ok(match passing {
             Some(passing) => Way::Pass(Box::new(passing)),
@@ -108,10 +109,10 @@ impl TaskRunner {
     pub(crate) async fn open_source(
         &self,
         slice: &FileSlice,
-        schema: &Schema,
+        planned: &Arc<Planned>,
     ) -> Result<SourceFile, Fault> {
         let reader = self.sources.open(slice).await?;
-        SourceFile::open(reader, slice, schema, self.limits).await
+        SourceFile::open(reader, slice, planned, self.limits).await
     }
 }
 

@@ -7,11 +7,14 @@ mod extras;
 mod file;
 mod fit;
 mod footer;
+mod held;
 mod keep;
+mod planned;
 mod read_as;
 mod window;
 
 pub(crate) use extras::{filters, page_index};
 pub(crate) use file::{RowGroup, SourceFile};
 pub(crate) use keep::{Cut, kept};
+pub(crate) use planned::Planned;
 pub(crate) use window::Window;

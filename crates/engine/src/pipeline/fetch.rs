@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::pipeline::Stop;
 use crate::runner::TaskRunner;
-use crate::source::{Cut, RowGroup, SourceFile, Window, kept};
+use crate::source::{Cut, Planned, RowGroup, SourceFile, Window, kept};
 
 /// Row groups in memory: one being decoded, one being fetched.
 const ROW_GROUPS: usize = 2;
@@ -49,10 +49,11 @@ pub(super) async fn run(
     groups: mpsc::Sender<Work>,
 ) -> Result<(), Stop> {
     let room = Arc::new(Semaphore::new(ROW_GROUPS));
+    let planned = Arc::new(Planned::new(&task.schema));
     for slice in &task.slices {
         let file = match first.take() {
             Some(file) => file,
-            None => Arc::new(runner.open_source(slice, &task.schema).await?),
+            None => Arc::new(runner.open_source(slice, &planned).await?),
         };
         let keep = match &slice.mask {
             Some(mask) => Some(runner.masks.keep(mask, file.rows).await?),

@@ -9,9 +9,7 @@ use arrow::datatypes::{Field as ArrowField, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::Bytes;
-use offtake_encode::schema::{Form, to_arrow_as};
-use offtake_model::schema::TimestampUnit;
-use offtake_model::{DataType, ErrorCode, Fault, Field, FileSlice, Schema};
+use offtake_model::{ErrorCode, Fault, Field, FileSlice};
 use offtake_ports::RangeReader;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -23,8 +21,10 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use crate::limits::Limits;
 use crate::source::constant::Constant;
 use crate::source::fit::{self, Fit};
-use crate::source::footer;
+use crate::source::footer::{self, End};
+use crate::source::held::Held;
 use crate::source::keep::selection;
+use crate::source::planned::Planned;
 use crate::source::read_as::read_as;
 use crate::source::window::Window;
 
@@ -73,24 +73,34 @@ impl SourceFile {
     pub(crate) async fn open(
         reader: Arc<dyn RangeReader>,
         slice: &FileSlice,
-        schema: &Schema,
+        planned: &Arc<Planned>,
         limits: Limits,
     ) -> Result<Self, Fault> {
         let name = format!("source file {}/{}", slice.source.root, slice.source.path);
-        let metadata = footer::read(&name, reader.as_ref(), limits).await?;
-        // Inference and sizes walk what the footer says of itself, which may be nonsense.
-        let laid_out = catch_unwind(AssertUnwindSafe(|| {
-            Self::lay_out(&name, metadata, slice, schema, limits)
-        }));
-        let layout = laid_out.unwrap_or_else(|_panic| {
-            let message = format!("read the footer of {name}: the decoder gave up on it");
-            Err(Fault::new(ErrorCode::SourceCorrupt, message))
-        })?;
-        layout.check(&name, reader.size())?;
+        let End { footer, whole } = footer::read(&name, reader.as_ref(), limits).await?;
+        let size = reader.size();
+        let (slice, planned) = (slice.clone(), Arc::clone(planned));
+        let laying_out = tokio::task::spawn_blocking(move || {
+            let metadata = footer::decode(&name, &footer, limits)?;
+            // Inference and sizes walk what the footer says of itself, which may be nonsense.
+            let laid_out = catch_unwind(AssertUnwindSafe(|| {
+                Self::lay_out(&name, metadata, &slice, &planned, limits)
+            }));
+            let layout = laid_out.unwrap_or_else(|_panic| {
+                let message = format!("read the footer of {name}: the decoder gave up on it");
+                Err(Fault::new(ErrorCode::SourceCorrupt, message))
+            })?;
+            layout.check(&name, size)?;
+            Ok((name, layout))
+        });
+        let laid_out = laying_out
+            .await
+            .map_err(|error| Fault::new(ErrorCode::Internal, "decode a footer").because(&error));
+        let (name, layout) = laid_out.flatten()?;
         Ok(Self {
             rows: layout.groups.iter().map(|group| group.rows).sum(),
             name,
-            reader,
+            reader: whole.map_or(reader, |bytes| Arc::new(Held(bytes))),
             metadata: layout.metadata,
             roots: layout.roots,
             columns: layout.columns,
@@ -103,11 +113,15 @@ impl SourceFile {
         name: &str,
         metadata: ParquetMetaData,
         slice: &FileSlice,
-        schema: &Schema,
+        planned: &Planned,
         limits: Limits,
     ) -> Result<Layout, Fault> {
-        let metadata = typed(metadata, schema).map_err(|error| footer::corrupt(name, &error))?;
-        let target = to_arrow_as(schema, Form::Views);
+        let Planned {
+            schema,
+            target,
+            int96,
+        } = planned;
+        let metadata = typed(metadata, *int96).map_err(|error| footer::corrupt(name, &error))?;
         let mut roots = Vec::new();
         let mut columns = Vec::new();
         for (planned, target) in schema.fields.iter().zip(target.fields()) {
@@ -128,7 +142,7 @@ impl SourceFile {
             metadata,
             roots,
             columns,
-            schema: target,
+            schema: Arc::clone(target),
         })
     }
 
@@ -248,43 +262,12 @@ impl Layout {
 }
 
 /// The footer with the types to decode as.
-fn typed(metadata: ParquetMetaData, schema: &Schema) -> Result<ArrowReaderMetadata, ParquetError> {
+fn typed(metadata: ParquetMetaData, int96: TimeUnit) -> Result<ArrowReaderMetadata, ParquetError> {
     let metadata = Arc::new(metadata);
     let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let inferred = ArrowReaderMetadata::try_new(Arc::clone(&metadata), plain)?;
-    let int96 = if schema
-        .fields
-        .iter()
-        .any(|field| wants_nanoseconds(&field.data_type))
-    {
-        TimeUnit::Nanosecond
-    } else {
-        TimeUnit::Microsecond
-    };
     let wanted = read_as(inferred.schema(), inferred.parquet_schema(), int96);
     ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new().with_schema(wanted))
-}
-
-fn wants_nanoseconds(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Timestamp { unit, .. } => *unit == TimestampUnit::Nanosecond,
-        DataType::Struct(members) => members.iter().any(|it| wants_nanoseconds(&it.data_type)),
-        DataType::List(element) => wants_nanoseconds(&element.data_type),
-        DataType::Map { key, value } => {
-            wants_nanoseconds(key) || wants_nanoseconds(&value.data_type)
-        }
-        DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Utf8
-        | DataType::Binary
-        | DataType::Date
-        | DataType::Decimal { .. } => false,
-    }
 }
 
 /// The log's name and value for the column, when the log and not the file has it. Physical names count for nothing

@@ -26,12 +26,20 @@ const GUESS_BYTES: u64 = 128 << 10;
 const MAGIC: &[u8] = b"PAR1";
 const MAGIC_ENCRYPTED: &[u8] = b"PARE";
 
+/// The end of a file, as read.
+pub(crate) struct End {
+    /// The footer, not decoded.
+    pub(crate) footer: Bytes,
+    /// The whole file, when it is so small that its end is all of it.
+    pub(crate) whole: Option<Bytes>,
+}
+
 /// Reads the footer of the file of that name.
 pub(crate) async fn read(
     name: &str,
     reader: &dyn RangeReader,
     limits: Limits,
-) -> Result<ParquetMetaData, Fault> {
+) -> Result<End, Fault> {
     let size = reader.size();
     if size < BYTES_MIN {
         let message = format!("read the footer of {name}: {size} bytes are no Parquet file");
@@ -45,9 +53,10 @@ pub(crate) async fn read(
         Some(footer) => footer,
         None => reader.read(range).await?,
     };
-    let name = name.to_owned();
-    let decoded = tokio::task::spawn_blocking(move || decode(&name, &footer, limits)).await;
-    decoded.map_err(|error| Fault::new(ErrorCode::Internal, "decode a footer").because(&error))?
+    Ok(End {
+        footer,
+        whole: (start == 0).then_some(end),
+    })
 }
 
 /// What a decoder says of a file that it cannot decode.
@@ -90,7 +99,8 @@ fn part(bytes: &Bytes, start: u64, range: &Range<u64>) -> Option<Bytes> {
     (to <= bytes.len()).then(|| bytes.slice(from..to))
 }
 
-fn decode(name: &str, footer: &[u8], limits: Limits) -> Result<ParquetMetaData, Fault> {
+/// Decodes a footer and holds it against the limits.
+pub(crate) fn decode(name: &str, footer: &[u8], limits: Limits) -> Result<ParquetMetaData, Fault> {
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         ParquetMetaDataReader::decode_metadata(footer)
     }));
