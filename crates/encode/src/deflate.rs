@@ -52,6 +52,15 @@ impl RowGzip {
         }
     }
 
+    /// Begins another member, after the end of one.
+    pub(crate) fn restart(&mut self) {
+        self.tokens.restart();
+        self.bits.restart();
+        self.bits.bytes(&HEADER);
+        self.crc = Crc::new();
+        self.text_bytes = 0;
+    }
+
     /// Where the next row is written.
     #[inline]
     pub(crate) const fn text(&mut self) -> &mut Vec<u8> {
@@ -80,9 +89,9 @@ impl RowGzip {
         self.block(false);
     }
 
-    /// Finished bytes.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        self.bits.take()
+    /// Moves finished bytes.
+    pub(crate) fn take(&mut self, into: &mut Vec<u8>) {
+        self.bits.take(into);
     }
 
     /// Ends the member. Nothing may be written afterwards.

@@ -36,12 +36,44 @@ pub struct Encoded {
     pub sha256: String,
 }
 
+/// An encoder of either format.
+pub enum Encoder {
+    /// JSON Lines, whose parts may be encoded at the same time.
+    Json(JsonLines),
+    /// Parquet.
+    Parquet(Box<ParquetRows>),
+}
+
 /// Opens an encoder for files of that schema.
 ///
 /// A column that the format cannot express is a [`TypeNotSupported`](offtake_model::ErrorCode::TypeNotSupported).
-pub fn open(schema: &Schema, encoding: OutputEncoding) -> Result<Box<dyn RowEncoder>, Fault> {
-    match encoding.file_type {
-        FileType::Json => Ok(Box::new(JsonLines::open(schema, encoding.compression)?)),
-        FileType::Parquet => Ok(Box::new(ParquetRows::open(schema, encoding.compression)?)),
+pub fn open(schema: &Schema, encoding: OutputEncoding) -> Result<Encoder, Fault> {
+    let compression = encoding.compression;
+    Ok(match encoding.file_type {
+        FileType::Json => Encoder::Json(JsonLines::open(schema, compression)?),
+        FileType::Parquet => Encoder::Parquet(Box::new(ParquetRows::open(schema, compression)?)),
+    })
+}
+
+impl Encoder {
+    fn rows(&mut self) -> &mut dyn RowEncoder {
+        match self {
+            Self::Json(json) => json,
+            Self::Parquet(parquet) => parquet.as_mut(),
+        }
+    }
+}
+
+impl RowEncoder for Encoder {
+    fn push(&mut self, batch: &RecordBatch) -> Result<(), Fault> {
+        self.rows().push(batch)
+    }
+
+    fn drain(&mut self) -> Option<Bytes> {
+        self.rows().drain()
+    }
+
+    fn finish(&mut self) -> Result<Encoded, Fault> {
+        self.rows().finish()
     }
 }

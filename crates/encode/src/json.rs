@@ -5,13 +5,14 @@
 //!
 //! The one law: one row, one line, whatever the row holds.
 
+mod body;
 mod column;
 mod number;
 mod shape;
 mod text;
 mod time;
 
-use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -19,185 +20,143 @@ use offtake_model::{Compression, Fault, Schema};
 
 use crate::deflate::RowGzip;
 use crate::encoder::{Encoded, RowEncoder};
-use crate::gzip::Gzip;
-use crate::output::{CHUNK_BYTES, Output};
-use column::{Column, MemberColumn};
+use crate::output::Output;
+use crate::part::{Part, Parts, Rows};
+use crate::spare::Spare;
+use body::{Body, Verdict};
+use column::Column;
 use shape::Shape;
 
-/// Room beyond a full buffer, so that the row that fills it seldom moves it.
+pub(crate) use body::Lines;
+
+/// Text of a part: plain, so that it stays in the processor's caches; and to be compressed, where every part begins
+/// without anything to point back at.
+const PLAIN_PART_BYTES: usize = 1 << 20;
+const GZIP_PART_BYTES: usize = 4 << 20;
+
+/// Room beyond what a part's rows are thought to take.
 const SLACK_BYTES: usize = 64 << 10;
 
-/// Where the general compressor takes fewer bytes than these hundredths of a table's first block, the table has too
-/// little structure for the other one.
-const GENERAL_WINS_BELOW: usize = 91;
+/// Room for a compressed part; some are larger.
+const GZIP_ROOM_BYTES: usize = 1 << 20;
 
-/// What rows are written to.
-pub(crate) trait Lines {
-    /// The open row, behind others.
-    fn text(&mut self) -> &mut Vec<u8>;
-
-    /// Says that what was written since `start` is a value of that path.
-    fn leaf(&mut self, ordinal: u32, start: usize);
-
-    /// Ends a row; answers whether there are enough of them for now.
-    fn end_row(&mut self) -> bool;
-}
+/// Compressors kept to be used again.
+const COMPRESSORS_MAX: usize = 8;
 
 /// Writes rows as lines.
 pub struct JsonLines {
-    shape: Shape,
-    body: Body,
+    encoder: Arc<JsonParts>,
+    parts: Parts,
     output: Output,
     rows: u64,
 }
 
-/// Rows on their way to the output.
-enum Body {
-    Plain(Text),
-    /// Compressed by what is known of their structure.
-    Rows(Box<RowGzip>, Verdict),
-    /// Compressed member by member, whatever they are.
-    Members(Text, Box<Gzip>),
-}
-
-/// Whether a table has enough structure.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// To be found with the first block.
-    Open,
-    Enough,
-}
-
-/// Plain lines, about [`CHUNK_BYTES`] of them.
-#[derive(Default)]
-struct Text(Vec<u8>);
-
-impl Lines for Text {
-    #[inline]
-    fn text(&mut self) -> &mut Vec<u8> {
-        &mut self.0
-    }
-
-    #[inline]
-    fn leaf(&mut self, _ordinal: u32, _start: usize) {}
-
-    #[inline]
-    fn end_row(&mut self) -> bool {
-        self.0.len() >= CHUNK_BYTES
-    }
-}
-
-impl Lines for RowGzip {
-    #[inline]
-    fn text(&mut self) -> &mut Vec<u8> {
-        Self::text(self)
-    }
-
-    #[inline]
-    fn leaf(&mut self, ordinal: u32, start: usize) {
-        Self::leaf(self, ordinal, start);
-    }
-
-    #[inline]
-    fn end_row(&mut self) -> bool {
-        self.row()
-    }
+/// Encodes the parts of one file, on as many threads as call it.
+pub struct JsonParts {
+    shape: Shape,
+    compression: Compression,
+    verdict: Verdict,
+    buffers: Spare,
+    compressors: Mutex<Vec<Box<RowGzip>>>,
 }
 
 impl JsonLines {
     /// Starts a file of that schema.
     pub fn open(schema: &Schema, compression: Compression) -> Result<Self, Fault> {
-        Ok(Self {
+        let encoder = JsonParts {
             shape: Shape::of_rows(schema)?,
-            body: match compression {
-                Compression::None => Body::Plain(Text::default()),
-                Compression::Gzip => Body::Rows(Box::new(RowGzip::new()), Verdict::Open),
-            },
+            compression,
+            verdict: Verdict::default(),
+            buffers: Spare::default(),
+            compressors: Mutex::default(),
+        };
+        Ok(Self {
+            parts: encoder.gather(),
+            encoder: Arc::new(encoder),
             output: Output::new(),
             rows: 0,
         })
     }
 
-    fn write(&mut self, rows: &[MemberColumn<'_>], count: usize) -> Result<(), Fault> {
-        let mut range = 0..count;
-        while !range.is_empty() {
-            let full = match &mut self.body {
-                Body::Plain(text) | Body::Members(text, _) => fill(text, rows, &mut range),
-                Body::Rows(gzip, _) => fill(gzip.as_mut(), rows, &mut range),
-            };
-            if full {
-                self.flush()?;
-            }
-        }
-        Ok(())
+    /// What encodes the parts of this file. Gather them, begin them in their order, and
+    /// [`append`](Self::append) them in their order.
+    pub fn parts(&self) -> Arc<JsonParts> {
+        Arc::clone(&self.encoder)
     }
 
-    /// Moves rows to the output.
-    fn flush(&mut self) -> Result<(), Fault> {
-        match &mut self.body {
-            Body::Plain(text) => {
-                let empty = Vec::with_capacity(CHUNK_BYTES + SLACK_BYTES);
-                self.output.adopt(std::mem::replace(&mut text.0, empty));
-            }
-            Body::Members(text, gzip) => {
-                self.output.append(gzip.member(&text.0)?);
-                text.0.clear();
-            }
-            Body::Rows(gzip, Verdict::Enough) => {
-                gzip.close_block();
-                self.output.append(&gzip.take());
-            }
-            Body::Rows(gzip, verdict @ Verdict::Open) => {
-                let mut general = Gzip::new();
-                let general_bytes = general.member(gzip.open_block())?.len();
-                gzip.close_block();
-                let block = gzip.take();
-                self.output.append(&block);
-                *verdict = Verdict::Enough;
-                if general_bytes * 100 < block.len() * GENERAL_WINS_BELOW {
-                    gzip.finish();
-                    self.output.append(&gzip.take());
-                    self.body = Body::Members(Text::default(), Box::new(general));
-                }
-            }
-        }
-        Ok(())
+    /// Adds the next part.
+    pub fn append(&mut self, part: Part) {
+        self.rows += part.rows;
+        self.output.adopt(part.bytes);
     }
 
-    fn finish_body(&mut self) -> Result<(), Fault> {
-        match &mut self.body {
-            Body::Plain(text) | Body::Members(text, _) if text.0.is_empty() => Ok(()),
-            Body::Plain(_) | Body::Members(..) => self.flush(),
-            Body::Rows(gzip, _) => {
-                gzip.finish();
-                self.output.append(&gzip.take());
-                Ok(())
+    /// Completes the file after its last part.
+    pub fn complete(&mut self) -> Encoded {
+        self.output.finish(self.rows)
+    }
+}
+
+impl JsonParts {
+    /// Gathers rows into parts of this file.
+    pub const fn gather(&self) -> Parts {
+        Parts::of(match self.compression {
+            Compression::None => PLAIN_PART_BYTES,
+            Compression::Gzip => GZIP_PART_BYTES,
+        })
+    }
+
+    /// Encodes a part. Every part but the first may wait until the first is encoded far enough to know how.
+    pub fn encode(&self, rows: &Rows) -> Result<Part, Fault> {
+        // Others must not wait for a first part that failed.
+        let _settled = (rows.nth == 0).then(|| self.verdict.settled());
+        let (mut body, mut out) = self.body(rows);
+        let mut count = 0;
+        for batch in &rows.batches {
+            let columns = Column::of_rows(&self.shape, batch)?;
+            body.write(&columns, batch.num_rows(), &mut out)?;
+            count += batch.num_rows() as u64;
+        }
+        if let Some(mut compressor) = body.finish(&mut out)? {
+            let mut spare = lock(&self.compressors);
+            if spare.len() < COMPRESSORS_MAX {
+                compressor.restart();
+                spare.push(compressor);
+            }
+        }
+        Ok(Part {
+            bytes: self.buffers.lend(out),
+            rows: count,
+        })
+    }
+
+    /// A part's rows on their way, and the buffer that they go to.
+    fn body(&self, rows: &Rows) -> (Body<'_>, Vec<u8>) {
+        let compressed = || self.buffers.take(GZIP_ROOM_BYTES);
+        match self.compression {
+            Compression::None => {
+                let lines = self.buffers.take(rows.text_bytes + SLACK_BYTES);
+                (Body::plain(lines), Vec::new())
+            }
+            Compression::Gzip if rows.nth == 0 => (Body::first(&self.verdict), compressed()),
+            Compression::Gzip => {
+                let spare = lock(&self.compressors).pop();
+                (Body::other(&self.verdict, spare), compressed())
             }
         }
     }
 }
 
-/// Writes rows of the range until there are enough, and shortens it by them; answers whether there are enough.
-fn fill(lines: &mut impl Lines, rows: &[MemberColumn<'_>], range: &mut Range<usize>) -> bool {
-    for row in range.by_ref() {
-        column::object(rows, row, lines);
-        lines.text().push(b'\n');
-        if lines.end_row() {
-            return true;
-        }
-    }
-    false
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RowEncoder for JsonLines {
     fn push(&mut self, batch: &RecordBatch) -> Result<(), Fault> {
-        // The columns borrow the shape for as long as they live, which `flush` must not.
-        let shape = std::mem::take(&mut self.shape);
-        let rows = Column::of_rows(&shape, batch);
-        let outcome = rows.and_then(|rows| self.write(&rows, batch.num_rows()));
-        self.shape = shape;
-        self.rows += batch.num_rows() as u64;
-        outcome
+        if let Some(rows) = self.parts.push(batch.clone()) {
+            let part = self.encoder.encode(&rows)?;
+            self.append(part);
+        }
+        Ok(())
     }
 
     fn drain(&mut self) -> Option<Bytes> {
@@ -205,7 +164,10 @@ impl RowEncoder for JsonLines {
     }
 
     fn finish(&mut self) -> Result<Encoded, Fault> {
-        self.finish_body()?;
-        Ok(self.output.finish(self.rows))
+        if let Some(rows) = self.parts.rest() {
+            let part = self.encoder.encode(&rows)?;
+            self.append(part);
+        }
+        Ok(self.complete())
     }
 }

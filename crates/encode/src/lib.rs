@@ -13,6 +13,9 @@ pub mod json;
 mod output;
 pub mod pages;
 pub mod parquet;
+mod part;
 pub mod schema;
+mod spare;
 
-pub use encoder::{Encoded, RowEncoder, open};
+pub use encoder::{Encoded, Encoder, RowEncoder, open};
+pub use part::{Part, Parts, Rows};

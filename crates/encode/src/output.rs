@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use crate::encoder::Encoded;
 
-/// Bytes of a chunk before it is handed on. A chunk may exceed it by one write.
+/// Bytes of a chunk before it is handed on, about: a chunk may exceed it by one write, and by as much when it was
+/// taken over.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
 /// Finished bytes of one file.
@@ -41,11 +42,18 @@ impl Output {
         }
     }
 
-    /// Takes a whole buffer over without copying it.
-    pub(crate) fn adopt(&mut self, bytes: Vec<u8>) {
+    /// Takes bytes over, without copying them when they are at least half a chunk.
+    pub(crate) fn adopt(&mut self, bytes: Bytes) {
+        if bytes.len() < CHUNK_BYTES / 2 {
+            return self.append(&bytes);
+        }
         self.close_chunk();
-        self.open = bytes;
-        self.close_chunk();
+        self.note(&bytes);
+        let mut rest = bytes;
+        while rest.len() > CHUNK_BYTES * 2 {
+            self.ready.push_back(rest.split_to(CHUNK_BYTES));
+        }
+        self.ready.push_back(rest);
     }
 
     pub(crate) fn take(&mut self) -> Option<Bytes> {
@@ -67,9 +75,13 @@ impl Output {
             return;
         }
         let chunk = std::mem::take(&mut self.open);
-        self.digest.update(&chunk);
-        self.bytes += chunk.len() as u64;
+        self.note(&chunk);
         self.ready.push_back(Bytes::from(chunk));
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+        self.bytes += bytes.len() as u64;
     }
 }
 

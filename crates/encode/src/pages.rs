@@ -18,11 +18,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use offtake_model::delivery::Passage;
 use offtake_model::{Compression, ErrorCode, Fault, Schema};
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, SortingColumn};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnDescPtr;
 
 use crate::encoder::Encoded;
 use crate::parquet::CREATED_BY;
@@ -37,8 +39,21 @@ pub use piece::Piece;
 pub struct PageTranscoder {
     file: SerializedFileWriter<SharedOutput>,
     output: SharedOutput,
-    recoder: Recoder,
+    chunks: Arc<ChunkTranscoder>,
     rows: u64,
+    recompressed: bool,
+}
+
+/// Prepares column chunks for one new file, on as many threads as call it.
+pub struct ChunkTranscoder {
+    columns: Vec<ColumnDescPtr>,
+    compression: Compression,
+}
+
+/// A column chunk as the new file holds it.
+pub struct PassedChunk {
+    bytes: Bytes,
+    close: ColumnCloseResult,
     recompressed: bool,
 }
 
@@ -82,36 +97,41 @@ impl PageTranscoder {
         let file = SerializedFileWriter::new(output.clone(), root, Arc::new(properties))
             .map_err(|error| failed(&error))?;
         Ok(Self {
+            chunks: Arc::new(ChunkTranscoder {
+                columns: file.schema_descr().columns().to_vec(),
+                compression,
+            }),
             file,
             output,
-            recoder: Recoder::new(compression),
             rows: 0,
             recompressed: false,
         })
     }
 
-    /// Writes the row group; hands finished bytes to `emit`, which answers whether somebody still wants them.
-    pub fn push<R: ChunkReader>(
+    /// What prepares the chunks of this file.
+    pub fn chunks(&self) -> Arc<ChunkTranscoder> {
+        Arc::clone(&self.chunks)
+    }
+
+    /// Writes a row group of so many rows, whose prepared chunks `next` gives in their order; hands finished bytes to
+    /// `emit`, which answers whether somebody still wants them.
+    pub fn push(
         &mut self,
-        source: SourceGroup<'_>,
-        reader: &R,
+        rows: u64,
+        next: &mut dyn FnMut() -> Result<PassedChunk, PassError>,
         emit: &mut dyn FnMut(Bytes) -> bool,
     ) -> Result<(), PassError> {
-        let group = source.metadata.row_group(source.index);
-        let schema = self.file.schema_descr();
-        let columns: Vec<_> = (0..schema.num_columns())
-            .map(|nth| schema.column(nth))
-            .collect();
         let mut writer = self.file.next_row_group().map_err(written)?;
-        for (nth, column) in columns.into_iter().enumerate() {
-            let chunk = Chunk::read(source, nth, reader).map_err(PassError::Source)?;
-            self.recompressed |= !chunk.stays(&self.recoder);
-            let (bytes, close) = chunk.pass(column, &mut self.recoder)?;
-            writer.append_column(&bytes, close).map_err(written)?;
+        for _ in &self.chunks.columns {
+            let chunk = next()?;
+            self.recompressed |= chunk.recompressed;
+            writer
+                .append_column(&chunk.bytes, chunk.close)
+                .map_err(written)?;
             emit_all(&self.output, emit)?;
         }
         writer.close().map_err(written)?;
-        self.rows += u64::try_from(group.num_rows()).unwrap_or_default();
+        self.rows += rows;
         emit_all(&self.output, emit)
     }
 
@@ -130,6 +150,34 @@ impl PageTranscoder {
         let encoded = self.output.finish(self.rows);
         emit_all(&self.output, emit)?;
         Ok(encoded)
+    }
+}
+
+impl ChunkTranscoder {
+    /// Chunks of a row group.
+    pub const fn count(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Prepares the chunk of that ordinal.
+    pub fn pass<R: ChunkReader>(
+        &self,
+        source: SourceGroup<'_>,
+        nth: usize,
+        reader: &R,
+    ) -> Result<PassedChunk, PassError> {
+        let missing = || ParquetError::General(format!("there is no column {nth}"));
+        let column = self.columns.get(nth).cloned();
+        let column = column.ok_or_else(|| PassError::Source(missing()))?;
+        let chunk = Chunk::read(source, nth, reader).map_err(PassError::Source)?;
+        let mut recoder = Recoder::new(self.compression);
+        let recompressed = !chunk.stays(&recoder);
+        let (bytes, close) = chunk.pass(column, &mut recoder)?;
+        Ok(PassedChunk {
+            bytes,
+            close,
+            recompressed,
+        })
     }
 }
 

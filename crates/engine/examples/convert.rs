@@ -1,6 +1,7 @@
-//! Converts a folder of Parquet files: `convert <from> <to> <json|json.gz|parquet|gz.parquet> <threads> [apart]`.
+//! Converts a folder of Parquet files: `convert <from> <to> <form> <threads> [apart] [whole]`.
 //!
-//! Files are divided and packed as the planner does it. With `apart` the files are written by worker processes, as the service does it.
+//! Files are divided and packed as the planner does it; with `whole` all rows become one file. With `apart` the files are
+//! written by worker processes, as the service does it.
 
 #[path = "shared/local.rs"]
 mod local;
@@ -36,12 +37,15 @@ const SPLIT_BYTES_MIN: u64 = 64 << 20;
 async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
     let [from, to, format, threads, rest @ ..] = args.as_slice() else {
-        bail!("usage: convert <from> <to> <json|json.gz|parquet|gz.parquet> <threads> [apart]");
+        bail!(
+            "usage: convert <from> <to> <json|json.gz|parquet|gz.parquet> <threads> [apart] [whole]"
+        );
     };
     let (from, to) = (PathBuf::from(from), PathBuf::from(to));
     fs::create_dir_all(&to)?;
-    let tasks = tasks(&from, encoding(format)?)?;
-    let engine = engine(&from, &to, threads.parse()?, !rest.is_empty())?;
+    let asked = |word: &str| rest.iter().any(|it| it == word);
+    let tasks = tasks(&from, encoding(format)?, asked("whole"))?;
+    let engine = engine(&from, &to, threads.parse()?, asked("apart"))?;
     let running = tasks.into_iter().map(|task| finish(engine.as_ref(), task));
     let (mut rows, mut bytes) = (0, 0);
     for sealed in futures_util::future::try_join_all(running).await? {
@@ -108,7 +112,7 @@ fn encoding(format: &str) -> anyhow::Result<OutputEncoding> {
 }
 
 /// One task for each file to be written, as a plan of these files would have them.
-fn tasks(from: &Path, encoding: OutputEncoding) -> anyhow::Result<Vec<FileTask>> {
+fn tasks(from: &Path, encoding: OutputEncoding, whole: bool) -> anyhow::Result<Vec<FileTask>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(from)? {
         let name = entry?
@@ -127,7 +131,11 @@ fn tasks(from: &Path, encoding: OutputEncoding) -> anyhow::Result<Vec<FileTask>>
     let schema = from_arrow(footer(&from.join(first))?.schema())?;
     let slices = names.iter().map(|name| slice(from, name));
     let slices = slices.collect::<anyhow::Result<_>>()?;
-    let groups = divide(slices, Limits::default())?;
+    let groups = if whole {
+        vec![slices]
+    } else {
+        divide(slices, Limits::default())?
+    };
     let tasks = groups.into_iter().zip(0..).map(|(slices, index)| FileTask {
         delivery: DeliveryId(Uuid::nil()),
         index,

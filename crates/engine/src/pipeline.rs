@@ -11,10 +11,10 @@ mod fetch;
 mod pass;
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
-use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use offtake_encode::{Encoded, RowEncoder};
+use offtake_encode::{Encoded, Encoder};
 use offtake_model::delivery::Passage;
 use offtake_model::{ErrorCode, Fault, FileTask};
 use tokio::sync::mpsc;
@@ -26,11 +26,12 @@ use crate::source::SourceFile;
 
 pub(crate) use pass::Passing;
 
-/// Batches between decoder and encoder.
-const BATCHES: usize = 2;
-
 /// Chunks between encoder and upload.
 const CHUNKS: usize = 4;
+
+/// Pieces of one file that are worked on at the same time at most, however many processors there are: each takes
+/// memory.
+const AT_ONCE_MAX: usize = 4;
 
 /// Finished bytes of the file.
 pub(crate) struct Chunk {
@@ -44,13 +45,6 @@ pub(crate) struct Outcome {
     pub(crate) rows_read: u64,
     pub(crate) encoded: Encoded,
     pub(crate) passage: Passage,
-}
-
-/// Rows on their way to the encoder.
-enum Rows {
-    Batch(RecordBatch),
-    /// All rows were sent.
-    Complete,
 }
 
 /// Why a stage ended early.
@@ -69,7 +63,7 @@ impl From<Fault> for Stop {
 /// How rows get from the source files into the new one.
 pub(crate) enum Way {
     /// Decoded and encoded. The first source file may have been opened already.
-    Encode(Box<dyn RowEncoder>, Option<Arc<SourceFile>>),
+    Encode(Encoder, Option<Arc<SourceFile>>),
     /// In their pages.
     Pass(Box<Passing>),
 }
@@ -77,41 +71,31 @@ pub(crate) enum Way {
 /// The running stages of one task.
 pub(crate) struct Pipeline {
     fetch: AbortOnDropHandle<Result<(), Stop>>,
-    work: Work,
+    work: JoinHandle<Result<Outcome, Stop>>,
     chunks: mpsc::Receiver<Chunk>,
-}
-
-/// The stages between fetching and writing.
-enum Work {
-    Encode {
-        decode: JoinHandle<Result<u64, Stop>>,
-        encode: JoinHandle<Result<Encoded, Stop>>,
-    },
-    Pass(JoinHandle<Result<Outcome, Stop>>),
 }
 
 impl Pipeline {
     /// Starts the stages. Dropping the pipeline stops them: each notices its neighbour's closed queue.
     pub(crate) fn start(runner: Arc<TaskRunner>, task: FileTask, way: Way) -> Self {
-        let (group_sender, groups) = mpsc::channel(1);
         let (chunk_sender, chunks) = mpsc::channel(CHUNKS);
         let (fetch, work) = match way {
             Way::Encode(encoder, first) => {
-                let (batch_sender, batches) = mpsc::channel(BATCHES);
-                let fetch = tokio::spawn(fetch::run(runner, task, first, group_sender));
-                let decode = move || decode::run(groups, &batch_sender);
-                let encode = move || encode::run(encoder, batches, &chunk_sender);
-                let work = Work::Encode {
-                    decode: tokio::task::spawn_blocking(decode),
-                    encode: tokio::task::spawn_blocking(encode),
-                };
-                (fetch, work)
+                let (sender, groups) = mpsc::channel(fetch::ROW_GROUPS);
+                let encode = move || encode::run(encoder, groups, chunk_sender);
+                (
+                    tokio::spawn(fetch::run(runner, task, first, sender)),
+                    tokio::task::spawn_blocking(encode),
+                )
             }
             Way::Pass(passing) => {
+                let (sender, groups) = mpsc::channel(1);
                 let (file, wanted) = (Arc::clone(&passing.file), passing.groups.clone());
-                let fetch = tokio::spawn(fetch::run_whole(runner, file, wanted, group_sender));
                 let pass = move || pass::run(*passing, groups, &chunk_sender);
-                (fetch, Work::Pass(tokio::task::spawn_blocking(pass)))
+                (
+                    tokio::spawn(fetch::run_whole(runner, file, wanted, sender)),
+                    tokio::task::spawn_blocking(pass),
+                )
             }
         };
         Self {
@@ -134,33 +118,23 @@ impl Pipeline {
             chunks,
         } = self;
         drop(chunks);
-        match work {
-            Work::Encode { decode, encode } => {
-                let (fetch, decode, encode) = tokio::join!(fetch, decode, encode);
-                match (ended(fetch), ended(decode), ended(encode)) {
-                    (Ok(()), Ok(rows_read), Ok(encoded)) => Ok(Outcome {
-                        rows_read,
-                        encoded,
-                        passage: Passage::Encoded,
-                    }),
-                    (fetch, decode, encode) => {
-                        Err(reason([fetch.err(), decode.err(), encode.err()]))
-                    }
-                }
-            }
-            Work::Pass(pass) => {
-                let (fetch, pass) = tokio::join!(fetch, pass);
-                match (ended(fetch), ended(pass)) {
-                    (Ok(()), Ok(outcome)) => Ok(outcome),
-                    (fetch, pass) => Err(reason([fetch.err(), pass.err(), None])),
-                }
-            }
+        let (fetch, work) = tokio::join!(fetch, work);
+        match (ended(fetch), ended(work)) {
+            (Ok(()), Ok(outcome)) => Ok(outcome),
+            (fetch, work) => Err(reason([fetch.err(), work.err()])),
         }
     }
 }
 
+/// Pieces of one file to work on at the same time.
+fn at_once() -> usize {
+    available_parallelism()
+        .map_or(1, usize::from)
+        .min(AT_ONCE_MAX)
+}
+
 /// The first reason that a stage has of its own.
-fn reason(stops: [Option<Stop>; 3]) -> Fault {
+fn reason(stops: [Option<Stop>; 2]) -> Fault {
     let told = stops.into_iter().flatten().find_map(|stop| match stop {
         Stop::Fault(fault) => Some(fault),
         Stop::Neighbour => None,

@@ -16,7 +16,10 @@ pub(super) struct BitWriter {
 impl BitWriter {
     /// Makes room for that many bytes more, which [`Self::flush`] relies on.
     pub(super) fn reserve(&mut self, bytes: usize) {
-        self.out.resize(self.len + bytes + WORD_BYTES, 0);
+        let end = self.len + bytes + WORD_BYTES;
+        if self.out.len() < end {
+            self.out.resize(end, 0);
+        }
     }
 
     /// Adds bits. Between two flushes there is room for 56.
@@ -46,16 +49,20 @@ impl BitWriter {
 
     /// Adds whole bytes; the bits before them were aligned.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.out.truncate(self.len);
-        self.out.extend_from_slice(bytes);
-        self.len = self.out.len();
+        self.reserve(bytes.len());
+        let end = self.len + bytes.len();
+        self.out[self.len..end].copy_from_slice(bytes);
+        self.len = end;
     }
 
-    /// The finished bytes; an unfinished one stays.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        let mut out = std::mem::take(&mut self.out);
-        out.truncate(self.len);
+    /// Moves the finished bytes; an unfinished one stays.
+    pub(super) fn take(&mut self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.out[..self.len]);
         self.len = 0;
-        out
+    }
+
+    /// Drops everything.
+    pub(super) const fn restart(&mut self) {
+        (self.len, self.word, self.count) = (0, 0, 0);
     }
 }

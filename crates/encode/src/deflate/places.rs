@@ -49,6 +49,11 @@ impl Places {
         }
     }
 
+    /// Begins with a row that none precedes.
+    pub(super) const fn restart(&mut self) {
+        self.previous_leaf = 0;
+    }
+
     /// Takes the values of the open row.
     pub(super) fn open_row(&mut self, text: &[u8], marks: &[Mark]) {
         self.hashes.clear();

@@ -10,7 +10,10 @@ use super::*;
 type Row = Vec<(Vec<u8>, u32, Vec<u8>)>;
 
 fn compress(rows: &[Row]) -> (Vec<u8>, Vec<u8>) {
-    let mut gzip = RowGzip::new();
+    compress_by(&mut RowGzip::new(), rows)
+}
+
+fn compress_by(gzip: &mut RowGzip, rows: &[Row]) -> (Vec<u8>, Vec<u8>) {
     let (mut plain, mut packed) = (Vec::new(), Vec::new());
     for row in rows {
         for (between, leaf, value) in row {
@@ -26,10 +29,10 @@ fn compress(rows: &[Row]) -> (Vec<u8>, Vec<u8>) {
         if gzip.row() {
             gzip.close_block();
         }
-        packed.extend(gzip.take());
+        gzip.take(&mut packed);
     }
     gzip.finish();
-    packed.extend(gzip.take());
+    gzip.take(&mut packed);
     (plain, packed)
 }
 
@@ -128,6 +131,15 @@ fn a_few_values_again_and_again_take_no_more_than_level_six_makes_of_them() {
         "{} bytes where level 6 makes {zlib}",
         packed.len()
     );
+}
+
+#[test]
+fn a_compressor_used_again_makes_the_bytes_of_a_new_one() {
+    let (rows, before) = (events(8_000), events(3_000));
+    let mut gzip = RowGzip::new();
+    let _other = compress_by(&mut gzip, &before[1_000..]);
+    gzip.restart();
+    assert!(compress_by(&mut gzip, &rows) == compress(&rows));
 }
 
 #[test]

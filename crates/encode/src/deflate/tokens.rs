@@ -116,7 +116,8 @@ impl Tokens {
             text: Vec::new(),
             marks: Vec::new(),
             sequences: Vec::new(),
-            base: 0,
+            // Beyond what the tables' zeros could be taken for.
+            base: 1 << 20,
             done: 0,
             block_start: 0,
             literals_start: 0,
@@ -126,6 +127,17 @@ impl Tokens {
             probes: vec![(0, 0); 1 << PROBE_BITS].into_boxed_slice(),
             adaptation: Adaptation::new(),
         }
+    }
+
+    /// Forgets all text. Places in the tables lie before the new text, where no match reaches.
+    pub(super) fn restart(&mut self) {
+        self.base = self.position(self.text.len());
+        self.text.clear();
+        self.sequences.clear();
+        (self.done, self.block_start, self.literals_start) = (0, 0, 0);
+        self.open = Open::default();
+        self.places.restart();
+        self.adaptation = Adaptation::new();
     }
 
     #[inline]

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use offtake_encode::decode::{DecodeError, inspect};
+use offtake_encode::{Encoder, RowEncoder, open};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::collection::vec;
 use proptest::option::of;
@@ -96,6 +97,58 @@ fn large() -> RecordBatch {
         ("text", Arc::new(texts) as ArrayRef),
     ])
     .unwrap()
+}
+
+#[test]
+fn parts_encoded_apart_make_the_same_file() {
+    let batch = large();
+    let schema = offtake_encode::schema::from_arrow(&batch.schema()).unwrap();
+    for encoding in [JSON, JSON_GZ] {
+        let (pushed, whole) = encode(&batch, 7, encoding);
+        let Encoder::Json(mut lines) = open(&schema, encoding).unwrap() else {
+            panic!("JSON has parts");
+        };
+        let encoder = lines.parts();
+        let mut parts = encoder.gather();
+        let mut gathered: Vec<_> = (0..7).filter_map(|_| parts.push(batch.clone())).collect();
+        gathered.extend(parts.rest());
+        assert!(gathered.len() > 2, "{} parts", gathered.len());
+        // The first is begun first; the others end in whatever order.
+        let encoded = std::thread::scope(|scope| {
+            let threads: Vec<_> = gathered
+                .iter()
+                .map(|rows| scope.spawn(|| encoder.encode(rows).unwrap()))
+                .collect();
+            let parts = threads.into_iter().map(|thread| thread.join().unwrap());
+            parts.for_each(|part| lines.append(part));
+            lines.complete()
+        });
+        let mut file = Vec::new();
+        while let Some(bytes) = lines.drain() {
+            file.extend_from_slice(&bytes);
+        }
+        assert!(file == pushed, "the bytes differ");
+        assert_eq!(encoded, whole);
+    }
+}
+
+#[test]
+fn a_part_that_fails_lets_no_other_wait() {
+    let batch = large();
+    let other =
+        RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]);
+    let schema = offtake_encode::schema::from_arrow(&other.unwrap().schema()).unwrap();
+    let Encoder::Json(lines) = open(&schema, JSON_GZ).unwrap() else {
+        panic!("JSON has parts");
+    };
+    let mut parts = lines.parts().gather();
+    let gathered: Vec<_> = (0..4).filter_map(|_| parts.push(batch.clone())).collect();
+    for rows in &gathered {
+        assert!(
+            lines.parts().encode(rows).is_err(),
+            "two columns where one is planned"
+        );
+    }
 }
 
 proptest! {

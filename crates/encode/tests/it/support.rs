@@ -1,7 +1,7 @@
 //! Encoding a batch to a file's bytes.
 
 use arrow::record_batch::RecordBatch;
-use offtake_encode::{Encoded, open, schema};
+use offtake_encode::{Encoded, RowEncoder, open, schema};
 use offtake_model::{Compression, FileType, OutputEncoding};
 
 pub(crate) const JSON: OutputEncoding = OutputEncoding {

@@ -1,38 +1,56 @@
-//! The decoding stage: row groups to batches in the planned schema.
+//! Decoding: row groups to batches in the planned schema, several at the same time.
 //!
 //! The one law: a decoder that panics or comes up short is a corrupt source, never a short file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use arrow::record_batch::RecordBatch;
 use offtake_model::{ErrorCode, Fault};
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinHandle;
 
-use crate::pipeline::fetch::{Fetched, Work};
-use crate::pipeline::{Rows, Stop};
+use crate::pipeline::fetch::Fetched;
+use crate::pipeline::{Stop, ended};
 
-pub(super) fn run(
-    mut groups: mpsc::Receiver<Work>,
-    batches: &mpsc::Sender<Rows>,
-) -> Result<u64, Stop> {
-    let mut rows = 0;
-    loop {
-        match groups.blocking_recv() {
-            Some(Work::RowGroup(fetched)) => rows += decode_whole(*fetched, batches)?,
-            Some(Work::Complete) => {
-                send(batches, Rows::Complete)?;
-                return Ok(rows);
-            }
-            None => return Err(Stop::Neighbour),
+/// Batches of a row group that nobody has taken yet.
+const BATCHES: usize = 2;
+
+/// A row group that is being decoded.
+pub(super) struct Decoding {
+    batches: mpsc::Receiver<RecordBatch>,
+    decoder: JoinHandle<Result<u64, Stop>>,
+}
+
+impl Decoding {
+    /// Starts to decode, in that room.
+    pub(super) fn start(fetched: Fetched, room: OwnedSemaphorePermit) -> Self {
+        let (sender, batches) = mpsc::channel(BATCHES);
+        let decoder = tokio::task::spawn_blocking(move || {
+            let _room = room;
+            decode_whole(fetched, &sender)
+        });
+        Self { batches, decoder }
+    }
+
+    /// Gives every batch to `take`, in order; answers how many rows there were. For threads that may wait.
+    pub(super) fn each(
+        mut self,
+        mut take: impl FnMut(RecordBatch) -> Result<(), Stop>,
+    ) -> Result<u64, Stop> {
+        while let Some(batch) = self.batches.blocking_recv() {
+            take(batch)?;
         }
+        ended(Handle::current().block_on(self.decoder))
     }
 }
 
-fn decode_whole(fetched: Fetched, batches: &mpsc::Sender<Rows>) -> Result<u64, Stop> {
-    let name = fetched.file.name.clone();
+fn decode_whole(fetched: Fetched, batches: &mpsc::Sender<RecordBatch>) -> Result<u64, Stop> {
+    let file = fetched.file.clone();
     let expected = fetched.rows();
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(fetched, batches)));
     let corrupt = |what: &str| {
-        let message = format!("decode {name}: {what}");
+        let message = format!("decode {}: {what}", file.name);
         Stop::Fault(Fault::new(ErrorCode::SourceCorrupt, message))
     };
     let rows = decoded.unwrap_or_else(|_panic| Err(corrupt("the decoder gave up on it")))?;
@@ -44,7 +62,7 @@ fn decode_whole(fetched: Fetched, batches: &mpsc::Sender<Rows>) -> Result<u64, S
     )))
 }
 
-fn decode(fetched: Fetched, batches: &mpsc::Sender<Rows>) -> Result<u64, Stop> {
+fn decode(fetched: Fetched, batches: &mpsc::Sender<RecordBatch>) -> Result<u64, Stop> {
     let Fetched {
         file,
         group,
@@ -56,12 +74,8 @@ fn decode(fetched: Fetched, batches: &mpsc::Sender<Rows>) -> Result<u64, Stop> {
     for batch in file.decode(&group, window, keep.as_deref())? {
         let batch = batch?;
         rows += batch.num_rows() as u64;
-        send(batches, Rows::Batch(batch))?;
+        let sent = batches.blocking_send(batch);
+        sent.map_err(|_closed| Stop::Neighbour)?;
     }
     Ok(rows)
-}
-
-fn send(batches: &mpsc::Sender<Rows>, rows: Rows) -> Result<(), Stop> {
-    let sent = batches.blocking_send(rows);
-    sent.map_err(|_closed| Stop::Neighbour)
 }

@@ -1,26 +1,112 @@
 //! The encoding stage: batches to chunks.
+//!
+//! JSON is encoded in parts, several at the same time, which are joined in their order.
 
-use offtake_encode::{Encoded, RowEncoder};
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use offtake_encode::json::JsonLines;
+use offtake_encode::{Encoded, Encoder, Part, RowEncoder, Rows};
+use offtake_model::delivery::Passage;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
-use crate::pipeline::{Chunk, Rows, Stop};
+use crate::pipeline::decode::Decoding;
+use crate::pipeline::fetch::Work;
+use crate::pipeline::{Chunk, Outcome, Stop, at_once, ended};
 
 pub(super) fn run(
-    mut encoder: Box<dyn RowEncoder>,
-    mut batches: mpsc::Receiver<Rows>,
+    encoder: Encoder,
+    groups: mpsc::Receiver<Work<Decoding>>,
+    chunks: mpsc::Sender<Chunk>,
+) -> Result<Outcome, Stop> {
+    let (rows_read, encoded) = match encoder {
+        Encoder::Json(lines) => in_parts(lines, groups, chunks)?,
+        Encoder::Parquet(parquet) => in_order(*parquet, groups, &chunks)?,
+    };
+    Ok(Outcome {
+        rows_read,
+        encoded,
+        passage: Passage::Encoded,
+    })
+}
+
+fn in_order(
+    mut encoder: impl RowEncoder,
+    groups: mpsc::Receiver<Work<Decoding>>,
+    chunks: &mpsc::Sender<Chunk>,
+) -> Result<(u64, Encoded), Stop> {
+    let mut rows = 0;
+    let rows_read = each_group(groups, |batch| {
+        encoder.push(&batch)?;
+        rows += batch.num_rows() as u64;
+        send_all(&mut encoder, &mut rows, chunks)
+    })?;
+    let encoded = encoder.finish()?;
+    send_all(&mut encoder, &mut rows, chunks)?;
+    Ok((rows_read, encoded))
+}
+
+/// A part on its way to the file.
+enum Next {
+    Part(JoinHandle<Result<Part, Stop>>),
+    /// There are no more.
+    Complete,
+}
+
+fn in_parts(
+    lines: JsonLines,
+    groups: mpsc::Receiver<Work<Decoding>>,
+    chunks: mpsc::Sender<Chunk>,
+) -> Result<(u64, Encoded), Stop> {
+    let encoder = lines.parts();
+    // One is waited for, the others are ahead of it.
+    let (sender, parts) = mpsc::channel(at_once());
+    let joining = tokio::task::spawn_blocking(move || join(lines, parts, &chunks));
+    let mut gathered = encoder.gather();
+    let start = |rows: Rows| {
+        let handle = Handle::current();
+        let room = handle.block_on(sender.reserve());
+        let room = room.map_err(|_closed| Stop::Neighbour)?;
+        let encoder = Arc::clone(&encoder);
+        let encode = move || encoder.encode(&rows).map_err(Stop::from);
+        room.send(Next::Part(handle.spawn_blocking(encode)));
+        Ok(())
+    };
+    let read = each_group(groups, |batch| gathered.push(batch).map_or(Ok(()), start));
+    let read = read.and_then(|rows_read| {
+        gathered.rest().map_or(Ok(()), start)?;
+        let sent = sender.blocking_send(Next::Complete);
+        sent.map_err(|_closed| Stop::Neighbour)?;
+        Ok(rows_read)
+    });
+    drop(sender);
+    // Whichever has a reason of its own for ending tells it.
+    match (read, ended(Handle::current().block_on(joining))) {
+        (Ok(rows_read), Ok(encoded)) => Ok((rows_read, encoded)),
+        (Err(stop @ Stop::Fault(_)), _) | (_, Err(stop)) | (Err(stop), Ok(_)) => Err(stop),
+    }
+}
+
+/// Joins parts to the file.
+fn join(
+    mut lines: JsonLines,
+    mut parts: mpsc::Receiver<Next>,
     chunks: &mpsc::Sender<Chunk>,
 ) -> Result<Encoded, Stop> {
     let mut rows = 0;
     loop {
-        match batches.blocking_recv() {
-            Some(Rows::Batch(batch)) => {
-                encoder.push(&batch)?;
-                rows += batch.num_rows() as u64;
-                send_all(encoder.as_mut(), &mut rows, chunks)?;
+        match parts.blocking_recv() {
+            Some(Next::Part(part)) => {
+                let part = ended(Handle::current().block_on(part))?;
+                rows += part.rows();
+                lines.append(part);
+                send_all(&mut lines, &mut rows, chunks)?;
             }
-            Some(Rows::Complete) => {
-                let encoded = encoder.finish()?;
-                send_all(encoder.as_mut(), &mut rows, chunks)?;
+            Some(Next::Complete) => {
+                let encoded = lines.complete();
+                send_all(&mut lines, &mut rows, chunks)?;
                 return Ok(encoded);
             }
             None => return Err(Stop::Neighbour),
@@ -28,8 +114,23 @@ pub(super) fn run(
     }
 }
 
+/// Gives every batch of every row group to `take`, in order; answers how many rows there were.
+fn each_group(
+    mut groups: mpsc::Receiver<Work<Decoding>>,
+    mut take: impl FnMut(RecordBatch) -> Result<(), Stop>,
+) -> Result<u64, Stop> {
+    let mut rows = 0;
+    loop {
+        match groups.blocking_recv() {
+            Some(Work::RowGroup(decoding)) => rows += decoding.each(&mut take)?,
+            Some(Work::Complete) => return Ok(rows),
+            None => return Err(Stop::Neighbour),
+        }
+    }
+}
+
 fn send_all(
-    encoder: &mut dyn RowEncoder,
+    encoder: &mut impl RowEncoder,
     rows: &mut u64,
     chunks: &mpsc::Sender<Chunk>,
 ) -> Result<(), Stop> {
@@ -38,9 +139,8 @@ fn send_all(
             data,
             rows: std::mem::take(rows),
         };
-        chunks
-            .blocking_send(chunk)
-            .map_err(|_closed| Stop::Neighbour)?;
+        let sent = chunks.blocking_send(chunk);
+        sent.map_err(|_closed| Stop::Neighbour)?;
     }
     Ok(())
 }

@@ -1,21 +1,33 @@
-//! The fetching stage: slices to row groups in memory, one ahead of the one that is being decoded.
+//! The fetching stage: slices to row groups in memory, ahead of those that are being decoded.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use offtake_model::{ErrorCode, Fault, FileSlice, FileTask};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::pipeline::Stop;
+use crate::pipeline::decode::Decoding;
 use crate::runner::TaskRunner;
 use crate::source::{Cut, Planned, RowGroup, SourceFile, Window, kept};
 
-/// Row groups in memory: one being decoded, one being fetched.
-const ROW_GROUPS: usize = 2;
+/// Bytes that the row groups in memory take of what there is, as they lie in their files. A larger one counts as half
+/// of it, so that one can be decoded while another is fetched.
+const FETCHED_BYTES: u32 = 64 << 20;
 
-/// Work on its way to the decoder.
-pub(super) enum Work {
-    RowGroup(Box<Fetched>),
+/// Bytes that the row groups being decoded take, decompressed. A larger one is decoded alone.
+const DECODED_BYTES: u32 = 32 << 20;
+
+/// Row groups that are decoded, or wait for it, at most.
+pub(super) const ROW_GROUPS: usize = 4;
+
+/// Files opened before the row groups of those before them were fetched.
+const FILES_AHEAD: usize = 4;
+
+/// Work on its way to the next stage.
+pub(super) enum Work<T> {
+    RowGroup(T),
     /// All row groups were sent.
     Complete,
 }
@@ -41,20 +53,31 @@ impl Fetched {
     }
 }
 
-/// Fetches what a task reads, to be decoded.
+/// Fetches what a task reads, and has it decoded.
 pub(super) async fn run(
     runner: Arc<TaskRunner>,
     task: FileTask,
     mut first: Option<Arc<SourceFile>>,
-    groups: mpsc::Sender<Work>,
+    groups: mpsc::Sender<Work<Decoding>>,
 ) -> Result<(), Stop> {
-    let room = Arc::new(Semaphore::new(ROW_GROUPS));
+    let runner = runner.as_ref();
     let planned = Arc::new(Planned::new(&task.schema));
-    for slice in &task.slices {
-        let file = match first.take() {
-            Some(file) => file,
-            None => Arc::new(runner.open_source(slice, &planned).await?),
+    let (fetched_room, decoded_room) = (Room::for_fetched(), Room::for_decoded());
+    let open =
+        async |nth: usize, first: Option<Arc<SourceFile>>| match (first, task.slices.get(nth)) {
+            (Some(file), _) => Ok(file),
+            (None, Some(slice)) => runner.open_source(slice, &planned).await.map(Arc::new),
+            (None, None) => Err(Fault::new(ErrorCode::Internal, "open a source file")),
         };
+    let opened = stream::iter(0..task.slices.len())
+        .map(|nth| open(nth, first.take()))
+        .buffered(FILES_AHEAD);
+    let mut opened = std::pin::pin!(opened);
+    for slice in &task.slices {
+        let Some(file) = opened.next().await else {
+            return Err(Stop::Neighbour);
+        };
+        let file = file?;
         let keep = match &slice.mask {
             Some(mask) => Some(runner.masks.keep(mask, file.rows).await?),
             None => None,
@@ -74,7 +97,11 @@ pub(super) async fn run(
                 }
                 keep = Some(rows);
             }
-            send_group(&runner, &file, group, keep, &room, &groups).await?;
+            let decoded_bytes = group.decoded_bytes;
+            let fetched = fetch(runner, &fetched_room, &file, group, keep).await?;
+            let room = decoded_room.take(decoded_bytes).await?;
+            let place = groups.reserve().await.map_err(|_closed| Stop::Neighbour)?;
+            place.send(Work::RowGroup(Decoding::start(fetched, room)));
         }
         if let Some(cut) = &cut {
             cut.check(&file.name)?;
@@ -88,39 +115,68 @@ pub(super) async fn run_whole(
     runner: Arc<TaskRunner>,
     file: Arc<SourceFile>,
     wanted: Vec<RowGroup>,
-    groups: mpsc::Sender<Work>,
+    groups: mpsc::Sender<Work<Fetched>>,
 ) -> Result<(), Stop> {
-    let room = Arc::new(Semaphore::new(ROW_GROUPS));
+    let room = Room::for_fetched();
     for group in wanted {
-        send_group(&runner, &file, group, None, &room, &groups).await?;
+        let fetched = fetch(&runner, &room, &file, group, None).await?;
+        send(&groups, Work::RowGroup(fetched)).await?;
     }
     send(&groups, Work::Complete).await
 }
 
-async fn send_group(
+/// Room in memory, in bytes.
+#[derive(Clone)]
+struct Room {
+    bytes: Arc<Semaphore>,
+    /// What one taker gets at most.
+    share_max: u32,
+}
+
+impl Room {
+    fn new(bytes: u32, share_max: u32) -> Self {
+        Self {
+            bytes: Arc::new(Semaphore::new(bytes as usize)),
+            share_max,
+        }
+    }
+
+    fn for_fetched() -> Self {
+        Self::new(FETCHED_BYTES, FETCHED_BYTES / 2)
+    }
+
+    fn for_decoded() -> Self {
+        Self::new(DECODED_BYTES, DECODED_BYTES)
+    }
+
+    async fn take(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Stop> {
+        let share = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let share = share.clamp(1, self.share_max);
+        let taken = Arc::clone(&self.bytes).acquire_many_owned(share).await;
+        taken.map_err(|_closed| Stop::Neighbour)
+    }
+}
+
+async fn fetch(
     runner: &TaskRunner,
+    room: &Room,
     file: &Arc<SourceFile>,
     group: RowGroup,
     keep: Option<Vec<Range<u64>>>,
-    room: &Arc<Semaphore>,
-    groups: &mpsc::Sender<Work>,
-) -> Result<(), Stop> {
-    let permit = Arc::clone(room).acquire_owned().await;
-    let Ok(permit) = permit else {
-        return Err(Stop::Neighbour);
-    };
+) -> Result<Fetched, Stop> {
+    let bytes = group.chunks.iter().map(|it| it.end - it.start).sum();
+    let room = room.take(bytes).await?;
     let window = file.fetch(&group, runner.limits).await?;
-    let fetched = Fetched {
+    Ok(Fetched {
         file: Arc::clone(file),
         group,
         window,
         keep,
-        _room: permit,
-    };
-    send(groups, Work::RowGroup(Box::new(fetched))).await
+        _room: room,
+    })
 }
 
-async fn send(groups: &mpsc::Sender<Work>, work: Work) -> Result<(), Stop> {
+async fn send<T>(groups: &mpsc::Sender<Work<T>>, work: Work<T>) -> Result<(), Stop> {
     groups.send(work).await.map_err(|_closed| Stop::Neighbour)
 }
 

@@ -5,17 +5,25 @@
 //!
 //! The one law: whether rows pass or are encoded changes no row.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use offtake_encode::pages::{self, PageTranscoder, PassError, SourceGroup};
+use offtake_encode::pages::{
+    self, ChunkTranscoder, PageTranscoder, PassError, PassedChunk, SourceGroup,
+};
 use offtake_model::{ErrorCode, Fault, FileSlice, FileTask, FileType};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::pipeline::fetch::{self, Fetched, Work};
-use crate::pipeline::{Chunk, Outcome, Stop};
-use crate::source::{RowGroup, SourceFile, filters, page_index};
+use crate::pipeline::{Chunk, Outcome, Stop, at_once};
+use crate::source::{RowGroup, SourceFile, Window, filters, page_index};
+
+/// Bytes of column chunks that are prepared at the same time at most, unless it is one alone.
+const CHUNK_BYTES_AT_ONCE: u64 = 32 << 20;
 
 /// A task whose rows pass in their pages.
 pub(crate) struct Passing {
@@ -79,7 +87,7 @@ impl Passing {
 
 pub(super) fn run(
     passing: Passing,
-    mut groups: mpsc::Receiver<Work>,
+    mut groups: mpsc::Receiver<Work<Fetched>>,
     chunks: &mpsc::Sender<Chunk>,
 ) -> Result<Outcome, Stop> {
     let Passing {
@@ -95,10 +103,12 @@ pub(super) fn run(
             Some(Work::RowGroup(fetched)) => {
                 rows_read += fetched.rows();
                 let mut rows = rows_read - told;
-                pass_group(&file, &metadata, &mut transcoder, &fetched, &mut |data| {
+                let mut ahead = Ahead::new(&transcoder, &metadata, &fetched);
+                let passed = transcoder.push(fetched.rows(), &mut || ahead.next(), &mut |data| {
                     let rows = std::mem::take(&mut rows);
                     chunks.blocking_send(Chunk { data, rows }).is_ok()
-                })?;
+                });
+                passed.map_err(|error| stop(&file, error, fetched.window.take_fault()))?;
                 told = rows_read - rows;
             }
             Some(Work::Complete) => {
@@ -120,25 +130,69 @@ pub(super) fn run(
     }
 }
 
-fn pass_group(
-    file: &SourceFile,
-    metadata: &ParquetMetaData,
-    transcoder: &mut PageTranscoder,
-    fetched: &Fetched,
-    emit: &mut dyn FnMut(bytes::Bytes) -> bool,
-) -> Result<(), Stop> {
-    let Fetched { group, window, .. } = fetched;
-    let source = SourceGroup {
-        metadata,
-        index: group.index,
-    };
-    let passed = catch_unwind(AssertUnwindSafe(|| transcoder.push(source, window, emit)));
-    match passed {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(stop(file, error, window.take_fault())),
-        Err(_panic) => {
-            let message = format!("read pages of {}: the decoder gave up on them", file.name);
-            Err(Fault::new(ErrorCode::SourceCorrupt, message).into())
+/// The chunks of a row group, prepared ahead of the one that is wanted next.
+struct Ahead {
+    chunks: Arc<ChunkTranscoder>,
+    metadata: Arc<ParquetMetaData>,
+    group: RowGroup,
+    window: Window,
+    at_once: usize,
+    /// In order, with their bytes in the source.
+    begun: VecDeque<(u64, JoinHandle<Result<PassedChunk, PassError>>)>,
+    /// Ordinal of the first that was not begun.
+    next: usize,
+}
+
+impl Ahead {
+    fn new(
+        transcoder: &PageTranscoder,
+        metadata: &Arc<ParquetMetaData>,
+        fetched: &Fetched,
+    ) -> Self {
+        Self {
+            chunks: transcoder.chunks(),
+            metadata: Arc::clone(metadata),
+            group: fetched.group.clone(),
+            window: fetched.window.clone(),
+            at_once: at_once(),
+            begun: VecDeque::new(),
+            next: 0,
+        }
+    }
+
+    fn next(&mut self) -> Result<PassedChunk, PassError> {
+        self.begin();
+        let Some((_, chunk)) = self.begun.pop_front() else {
+            return Err(PassError::Unheard);
+        };
+        let chunk = Handle::current().block_on(chunk);
+        chunk.unwrap_or_else(|_panic| {
+            let message = "the decoder gave up on them";
+            Err(PassError::Source(ParquetError::General(message.to_owned())))
+        })
+    }
+
+    /// Begins as many as may be in memory at once: one at least.
+    fn begin(&mut self) {
+        while self.next < self.chunks.count() && self.begun.len() < self.at_once {
+            let column = self.metadata.row_group(self.group.index).column(self.next);
+            let (_, bytes) = column.byte_range();
+            let others: u64 = self.begun.iter().map(|(bytes, _)| bytes).sum();
+            if others > 0 && others.saturating_add(bytes) > CHUNK_BYTES_AT_ONCE {
+                return;
+            }
+            let (chunks, metadata) = (Arc::clone(&self.chunks), Arc::clone(&self.metadata));
+            let (index, nth, window) = (self.group.index, self.next, self.window.clone());
+            let pass = move || {
+                let source = SourceGroup {
+                    metadata: &metadata,
+                    index,
+                };
+                chunks.pass(source, nth, &window)
+            };
+            self.begun
+                .push_back((bytes, tokio::task::spawn_blocking(pass)));
+            self.next += 1;
         }
     }
 }

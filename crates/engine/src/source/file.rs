@@ -56,6 +56,8 @@ pub(crate) struct RowGroup {
     pub(crate) rows: u64,
     /// Where the wanted columns lie.
     pub(crate) chunks: Vec<Range<u64>>,
+    /// What the wanted columns take when they are decompressed, as the footer tells.
+    pub(crate) decoded_bytes: u64,
     /// Rows to decode at once.
     pub(crate) batch_rows: usize,
 }
@@ -351,6 +353,7 @@ fn row_groups(metadata: &ParquetMetaData, roots: &[usize], limits: Limits) -> Ve
             first_row,
             rows,
             chunks: wanted.iter().map(|leaf| chunk(group, *leaf)).collect(),
+            decoded_bytes: decoded_bytes(group, &wanted),
             batch_rows: batch_rows(group, &wanted, rows, limits),
         });
         first_row = first_row.saturating_add(rows);
@@ -361,6 +364,12 @@ fn row_groups(metadata: &ParquetMetaData, roots: &[usize], limits: Limits) -> Ve
 fn chunk(group: &RowGroupMetaData, leaf: usize) -> Range<u64> {
     let (start, length) = group.column(leaf).byte_range();
     start..start.saturating_add(length)
+}
+
+fn decoded_bytes(group: &RowGroupMetaData, wanted: &[usize]) -> u64 {
+    let columns = wanted.iter().map(|leaf| group.column(*leaf));
+    let sizes = columns.map(|it| u64::try_from(it.uncompressed_size()).unwrap_or_default());
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// As many rows as the footer's sizes promise to fit a batch.

@@ -96,6 +96,7 @@ mod tests {
             first_row,
             rows,
             chunks: Vec::new(),
+            decoded_bytes: 0,
             batch_rows: 1,
         }
     }

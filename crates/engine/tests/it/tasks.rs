@@ -1,10 +1,11 @@
 //! Whole tasks: rows in, a sealed file out.
 
+use std::io::Read;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray, StructArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, StringArray, StructArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use futures_util::StreamExt;
 use offtake_encode::decode::inspect;
@@ -79,6 +80,43 @@ async fn every_encoding_holds_every_row() {
             .unwrap();
         assert_eq!(sealed.rows, 2_000);
         assert_eq!(inspect(file, encoding).unwrap().rows, 2_000);
+    }
+}
+
+#[tokio::test]
+async fn rows_of_many_files_keep_their_order_whoever_decodes_and_encodes_them() {
+    for encoding in [JSON, JSON_GZ, PARQUET] {
+        let bench = Bench::default();
+        let file = |nth: i64| events(nth * 10_000, (nth + 1) * 10_000);
+        let slices = (0..20)
+            .map(|nth| {
+                bench
+                    .lake
+                    .put(&format!("{nth:02}.parquet"), parquet(&file(nth), 1_000))
+            })
+            .collect();
+        let (sealed, bytes) = bench
+            .run(task(schema_of(&file(0)), slices, encoding))
+            .await
+            .unwrap();
+        assert_eq!(sealed.rows, 200_000);
+        if encoding == PARQUET {
+            let rows = rows_of(bytes);
+            let ids = rows.column(0).as_primitive::<Int64Type>().values();
+            assert!(ids.iter().copied().eq(0..200_000));
+            continue;
+        }
+        let mut text = Vec::new();
+        if encoding == JSON {
+            text.extend_from_slice(&bytes);
+        } else {
+            let mut gzip = flate2::read::MultiGzDecoder::new(&bytes[..]);
+            gzip.read_to_end(&mut text).unwrap();
+        }
+        assert!(text.len() > 10 << 20, "{} bytes are few parts", text.len());
+        for (nth, line) in lines_of(&text).iter().enumerate() {
+            assert!(line.starts_with(&format!("{{\"id\":{nth},")), "{line}");
+        }
     }
 }
 
