@@ -17,10 +17,14 @@ from typing import Any
 import pytest
 
 import ingest
-from bucket import ALLOWED, Bucket
+from azure_stores import KINDS, trusting
+from azure_stores import store_of as store_of
+from bucket import ALLOWED
 from offtake import BINARY, FLOWS, ZONE, Destination, Offtake, status
 from oracle import Delivered, check_exactly_once, check_files, check_tiled, manifests
+from store import Store
 from table import DeltaTable
+from test_azure import mend
 from test_folder_datasets import put, rows
 
 READY = "/health/ready"
@@ -115,13 +119,26 @@ def check(found: list[Delivered], expected: int) -> None:
     check_tiled(found)
 
 
-@pytest.mark.parametrize("destination", ["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", *KINDS])
+def elsewhere(request: pytest.FixtureRequest, place: Place) -> Store | None:
+    """A store that the service delivers into; none where that is the landing zone."""
+    if request.param == "s3":
+        return request.getfixturevalue("bucket")
+    if request.param in KINDS:
+        place.settings |= trusting()
+        return request.getfixturevalue("store_of")(request.param)
+    return None
+
+
 def test_after_a_restore_no_row_is_delivered_twice_and_none_is_lost(
-    place: Place, table: DeltaTable, request: pytest.FixtureRequest, destination: str
+    place: Place, table: DeltaTable, elsewhere: Store | None
 ) -> None:
-    bucket: Bucket | None = request.getfixturevalue("bucket") if destination == "s3" else None
     service = place.service().start()
-    flow = flow_over(service, bucket.destination() if bucket else ZONE)
+    flow = flow_over(service, elsewhere.destination() if elsewhere else ZONE)
+
+    def delivered() -> list[Delivered]:
+        return elsewhere.manifests() if elsewhere else place.of(flow)
+
     deliver(service, flow)
     table.append(100)
     running = service.start_run(flow)
@@ -136,11 +153,11 @@ def test_after_a_restore_no_row_is_delivered_twice_and_none_is_lost(
     service = place.restore(service, backup)
 
     assert held(service) == 1
-    known = bucket.manifests() if bucket else place.of(flow)
+    known = delivered()
     # It waits, or is covered by one that was waiting when the backup was taken.
     waiting = service.start_run(flow)
     time.sleep(1.5)
-    assert len(bucket.manifests() if bucket else place.of(flow)) == len(known)
+    assert len(delivered()) == len(known)
     (dry,) = reconcile(service, "--dry-run")
     assert not dry["released"] and held(service) == 1
     (verdict,) = reconcile(service)
@@ -153,7 +170,7 @@ def test_after_a_restore_no_row_is_delivered_twice_and_none_is_lost(
     table.append(30)
     deliver(service, flow)
 
-    check(bucket.manifests() if bucket else place.of(flow), table.next_row)
+    check(delivered(), table.next_row)
     taken_over = [run for run in service.runs(flow) if "DELIVERED_BEFORE_RESTORE" in warnings(run)]
     assert len(taken_over) == dataset["deliveries"]
     assert all(status(run) == "success" for run in taken_over)
@@ -245,6 +262,30 @@ def test_where_manifests_are_taken_away_a_person_must_accept_that_rows_come_twic
     assert accepted["released"] and held(service) == 0
     run = deliver(service, flow)
     assert run["metrics"]["recordSummary"]["outputRecordCount"] == 10
+
+
+def test_a_container_that_may_not_be_listed_holds_its_flow_until_it_may(
+    place: Place, table: DeltaTable, store_of: Callable[[str], Any]
+) -> None:
+    container = store_of("blob")
+    place.settings |= trusting()
+    service = place.service().start()
+    flow = flow_over(service, container.destination(connectionString=container.sas_string("rcwd")))
+    deliver(service, flow)
+    backup = place.back_up(service)
+    table.append(10)
+    deliver(service, flow)
+
+    service = place.restore(service, backup)
+
+    (refused,) = reconcile(service, expect=1)
+    assert refused["refusal"]["code"] == "DESTINATION_DENIED" and held(service) == 1
+    mend(service, container.destination(connectionString=container.sas_string("rcwdl")))
+    (verdict,) = reconcile(service)
+    assert verdict["released"] and verdict["datasets"][0]["outcome"] == "caughtUp"
+    table.append(20)
+    deliver(service, flow)
+    check(container.manifests(), table.next_row)
 
 
 def test_a_reconcile_that_is_killed_is_finished_by_the_next(place: Place, table: DeltaTable) -> None:

@@ -8,6 +8,7 @@
 mod address;
 mod calls;
 mod entra;
+mod listing;
 mod sink;
 mod stage;
 

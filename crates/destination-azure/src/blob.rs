@@ -8,6 +8,7 @@
 
 mod blocks;
 mod calls;
+mod listing;
 mod sink;
 mod stage;
 mod visible;

@@ -55,6 +55,20 @@ impl Failure {
         }
     }
 
+    /// The failure of what was attempted, as users meet it.
+    pub(crate) fn told(self, attempted: &str) -> Fault {
+        match self {
+            Self::Refused(refusal) => Fault::new(
+                refusal.meaning.error(),
+                format!("{attempted}: {}", refusal.words()),
+            ),
+            Self::Silent(fault) | Self::Unsent(fault) | Self::Impossible(fault) => Fault {
+                message: format!("{attempted}: {}", fault.message),
+                ..fault
+            },
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refusal) => refusal.retry_after,
@@ -160,17 +174,10 @@ impl Client {
 
     /// The failure as users meet it.
     pub(crate) fn fault(&self, failure: Failure, attempted: &str, key: &str) -> Fault {
-        let place = format!("{attempted} file {key} of container {}", self.place.name());
-        match failure {
-            Failure::Refused(refusal) => Fault::new(
-                refusal.meaning.error(),
-                format!("{place}: {}", refusal.words()),
-            ),
-            Failure::Silent(fault) | Failure::Unsent(fault) | Failure::Impossible(fault) => Fault {
-                message: format!("{place}: {}", fault.message),
-                ..fault
-            },
-        }
+        failure.told(&format!(
+            "{attempted} file {key} of container {}",
+            self.place.name()
+        ))
     }
 
     async fn once(&self, call: &Call<'_>) -> Result<Response<Bytes>, Failure> {

@@ -6,6 +6,7 @@ mod client;
 mod connection_string;
 mod instant;
 mod issue;
+mod listing;
 mod login;
 mod place;
 mod refusal;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use offtake_model::plan::DestinationKind;
 use offtake_model::{ConnectionId, ErrorCode, Fault, SinkRef, Tenant};
-use offtake_ports::{Access, Credentials, Sinks, StagedSink};
+use offtake_ports::{Access, Credentials, Explorer, FolderEntry, Sinks, StagedSink};
 use offtake_storage::{Door, Network, Retries};
 use serde_json::Value;
 
@@ -49,6 +49,27 @@ impl AzureSinks {
             retries,
             principals: Mutex::default(),
             hierarchical: Hierarchical::default(),
+        }
+    }
+
+    async fn opened(&self, sink: &SinkRef) -> Result<Opened, Fault> {
+        let access = self
+            .credentials
+            .access(&sink.tenant, &sink.connection)
+            .await?;
+        match access.kind {
+            DestinationKind::AzureBlob => self.blob(sink, &access).map(Opened::Blob),
+            DestinationKind::AdlsGen2 => self.adls(sink, &access).map(Opened::Adls),
+            DestinationKind::S3
+            | DestinationKind::LandingZone
+            | DestinationKind::Gcs
+            | DestinationKind::Sftp => Err(Fault::new(
+                ErrorCode::DestinationNotAvailable,
+                format!(
+                    "open the sink of connection {}: it is no connection to Azure",
+                    sink.connection
+                ),
+            )),
         }
     }
 
@@ -129,26 +150,33 @@ impl AzureSinks {
     }
 }
 
+/// A place at either service.
+enum Opened {
+    Blob(BlobSink),
+    Adls(AdlsSink),
+}
+
 #[async_trait]
 impl Sinks for AzureSinks {
     async fn open(&self, sink: &SinkRef) -> Result<Arc<dyn StagedSink>, Fault> {
-        let access = self
-            .credentials
-            .access(&sink.tenant, &sink.connection)
-            .await?;
-        match access.kind {
-            DestinationKind::AzureBlob => Ok(Arc::new(self.blob(sink, &access)?)),
-            DestinationKind::AdlsGen2 => Ok(Arc::new(self.adls(sink, &access)?)),
-            DestinationKind::S3
-            | DestinationKind::LandingZone
-            | DestinationKind::Gcs
-            | DestinationKind::Sftp => Err(Fault::new(
-                ErrorCode::DestinationNotAvailable,
-                format!(
-                    "open the sink of connection {}: it is no connection to Azure",
-                    sink.connection
-                ),
-            )),
+        Ok(match self.opened(sink).await? {
+            Opened::Blob(sink) => Arc::new(sink),
+            Opened::Adls(sink) => Arc::new(sink),
+        })
+    }
+}
+
+#[async_trait]
+impl Explorer for AzureSinks {
+    async fn list(
+        &self,
+        sink: &SinkRef,
+        folder: &str,
+        limit: usize,
+    ) -> Result<Vec<FolderEntry>, Fault> {
+        match self.opened(sink).await? {
+            Opened::Blob(sink) => sink.explore(folder, limit).await,
+            Opened::Adls(sink) => sink.explore(folder, limit).await,
         }
     }
 }

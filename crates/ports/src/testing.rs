@@ -8,6 +8,7 @@
 
 pub mod broken_sinks;
 pub mod clock;
+pub mod explore_suite;
 pub mod faulty_sink;
 #[expect(
     clippy::unwrap_used,

@@ -278,6 +278,8 @@ class Files:
         start = top / query.get("directory", "").strip("/")
         if not start.exists():
             raise Refusal(404, "PathNotFound", "The specified path does not exist.")
+        if not start.is_dir():
+            raise Refusal(409, "ResourceTypeMismatch", "The specified resource type does not match.")
         found = start.rglob("*") if query.get("recursive", "").lower() == "true" else start.iterdir()
         rows = [self.row(top, place) for place in sorted(found)]
         begin, count = int(query.get("continuation") or 0), int(query.get("maxResults") or 5000)

@@ -32,6 +32,7 @@ pub(crate) struct Head {
     pub(crate) bytes: u64,
     pub(crate) etag: String,
     pub(crate) tag: Option<String>,
+    pub(crate) folder: bool,
 }
 
 /// One folder of a file system, or its root; all paths are relative to it.
@@ -46,6 +47,10 @@ impl Lake {
         Self { client, folder }
     }
 
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(crate) fn system(&self) -> &str {
         self.client.place().name()
     }
@@ -56,7 +61,7 @@ impl Lake {
     }
 
     /// The path from the file system's root.
-    fn full(&self, path: &str) -> String {
+    pub(super) fn full(&self, path: &str) -> String {
         if self.folder.is_empty() {
             path.to_owned()
         } else {
@@ -150,6 +155,7 @@ impl Lake {
                 bytes: header(headers, CONTENT_LENGTH.as_str())?.parse().ok()?,
                 etag: etag(headers)?,
                 tag: tag(headers).filter(|_| !folder),
+                folder,
             })
         };
         found(
@@ -157,6 +163,17 @@ impl Lake {
                 .ask(&call, "no size or etag of the file", seen)
                 .await,
         )
+    }
+
+    /// The bytes of a small file. A folder has none.
+    pub(crate) async fn get(&self, path: &str) -> Result<Option<Bytes>, Failure> {
+        let path = self.full(path);
+        let call = Call::new(Method::GET, Some(&path), &[]);
+        let answer = found(self.client.call(&call).await)?;
+        let file = |it: &Response<Bytes>| {
+            header(it.headers(), RESOURCE_TYPE.as_str()) != Some("directory")
+        };
+        Ok(answer.filter(file).map(Response::into_body))
     }
 
     /// Deletes the file, with an etag only while it has that one. `false` when it has another, or is gone.

@@ -18,12 +18,13 @@ use uuid::Uuid;
 use super::calls::Lake;
 use super::stage::{LakeStage, Sealed};
 use crate::client::Failure;
+use crate::listing;
 use crate::place::check_key;
 use crate::refusal::Meaning;
 use crate::upload::AzureUpload;
 
 /// Where files lie that are not published yet. The underscore keeps it out of readers' globs.
-const STAGING: &str = "_staging";
+pub(super) const STAGING: &str = "_staging";
 
 /// How often an outcome is asked for anew when the name changed between two calls.
 const TURNS_MAX: u32 = 4;
@@ -42,7 +43,7 @@ const HIERARCHICAL_MAX: usize = 1_000;
 
 /// A file system, or a folder of one.
 pub(crate) struct AdlsSink {
-    lake: Arc<Lake>,
+    pub(super) lake: Arc<Lake>,
     /// The file system's address.
     address: String,
     hierarchical: Hierarchical,
@@ -338,6 +339,20 @@ impl StagedSink for AdlsSink {
                 format!("put file {key} of file system {system}: it did not stay where it was put"),
             )),
         }
+    }
+
+    async fn list(&self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        check_key(folder)?;
+        let listed = listing::files(&*self.lake, &format!("{folder}/")).await;
+        listed
+            .map(Some)
+            .map_err(|failure| self.told(failure, "list the folder of", folder))
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        check_key(key)?;
+        let got = self.lake.get(key).await;
+        got.map_err(|failure| self.told(failure, "read", key))
     }
 
     async fn probe(&self) -> Result<(), Fault> {

@@ -66,6 +66,10 @@ impl Blobs {
         self.client.check_login()
     }
 
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(crate) fn container(&self) -> &str {
         self.client.place().name()
     }
@@ -136,6 +140,16 @@ impl Blobs {
                 .ask(&call, "no size or etag of the blob", seen)
                 .await,
         )
+    }
+
+    /// The bytes and the etag of a small blob.
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<(Bytes, String)>, Failure> {
+        let call = Call::new(Method::GET, Some(key), &[]);
+        let read = |answer: Response<Bytes>| {
+            let etag = etag(answer.headers())?;
+            Some((answer.into_body(), etag))
+        };
+        found(self.client.ask(&call, "no etag of the blob", read).await)
     }
 
     /// Deletes the blob while its etag is this one. `false` when it has another, or is gone.

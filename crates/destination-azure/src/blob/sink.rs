@@ -20,6 +20,7 @@ use super::calls::{Blobs, Content, Only};
 use super::stage::{BlobStage, Sealed};
 use super::visible::{DYING, TURNS_MAX, Visible, unsettled};
 use crate::client::Failure;
+use crate::listing;
 use crate::place::{check_key, gone_mark};
 use crate::refusal::Meaning;
 use crate::upload::AzureUpload;
@@ -35,7 +36,7 @@ const MANIFEST: &str = "application/json";
 
 /// A container.
 pub(crate) struct BlobSink {
-    blobs: Arc<Blobs>,
+    pub(super) blobs: Arc<Blobs>,
 }
 
 impl BlobSink {
@@ -278,6 +279,22 @@ impl StagedSink for BlobSink {
                 ),
             )),
         }
+    }
+
+    async fn list(&self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        check_key(folder)?;
+        let listed = listing::files(&*self.blobs, &format!("{folder}/")).await;
+        listed
+            .map(Some)
+            .map_err(|failure| self.told(failure, "list the folder of", folder))
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        check_key(key)?;
+        let got = self.blobs.get(key).await;
+        Ok(got
+            .map_err(|failure| self.told(failure, "read", key))?
+            .map(|(bytes, _)| bytes))
     }
 
     async fn probe(&self) -> Result<(), Fault> {

@@ -12,7 +12,8 @@ use offtake_model::plan::DestinationKind;
 use offtake_model::resource::Object;
 use offtake_model::{ErrorCode, Fault, SinkRef};
 use offtake_ports::testing::SinkBench;
-use offtake_ports::testing::sink_suite::conforms;
+use offtake_ports::testing::explore_suite::shows;
+use offtake_ports::testing::sink_suite::{conforms, reads_back};
 use offtake_ports::{Access, Discarded, Published, Sinks, StagedSink};
 use offtake_storage::Retries;
 use serde_json::{Value, json};
@@ -53,6 +54,15 @@ impl FileSystem {
             folder,
             params,
         }
+    }
+
+    /// The same, of whose folder the connection speaks.
+    fn below(mut self, folder: &str) -> Self {
+        let url = format!("{}/{folder}", self.params["url"].as_str().unwrap());
+        self.params.insert("url".to_owned(), Value::from(url));
+        self.folder = self.folder.join(folder);
+        fs::create_dir_all(&self.folder).unwrap();
+        self
     }
 
     async fn open(&self) -> Arc<dyn StagedSink> {
@@ -125,12 +135,33 @@ async fn a_folder_of_a_file_system_conforms() {
     if !has("ADLS_ENDPOINT") {
         return;
     }
-    let mut system = FileSystem::make();
-    let url = format!("{}/team a/daily", system.params["url"].as_str().unwrap());
-    system.params.insert("url".to_owned(), Value::from(url));
-    system.folder = system.folder.join("team a/daily");
-    fs::create_dir_all(&system.folder).unwrap();
+    let system = FileSystem::make().below("team a/daily");
     assert_eq!(conforms(&system).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_file_system_and_a_folder_of_one_are_shown() {
+    if !has("ADLS_ENDPOINT") {
+        return;
+    }
+    for system in [FileSystem::make(), FileSystem::make().below("team a/daily")] {
+        let sinks = sinks_of(access_of(&system.params, &known("ENTRA_WRITER_SECRET")));
+        assert_eq!(shows(&system, &sinks).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn manifests_are_read_back() {
+    if !has("ADLS_ENDPOINT") {
+        return;
+    }
+    for system in [FileSystem::make(), FileSystem::make().below("team a/daily")] {
+        assert_eq!(reads_back(&system).await, Ok(()));
+    }
+    let system = FileSystem::make();
+    fs::remove_dir(&system.folder).unwrap();
+    let gone = system.open().await.list("a").await.unwrap_err();
+    assert_eq!(gone.code, ErrorCode::DestinationBucketMissing);
 }
 
 #[tokio::test]

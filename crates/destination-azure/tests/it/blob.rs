@@ -9,7 +9,8 @@ use offtake_destination_azure::AzureSinks;
 use offtake_model::ErrorCode;
 use offtake_model::plan::DestinationKind;
 use offtake_ports::testing::SinkBench;
-use offtake_ports::testing::sink_suite::conforms;
+use offtake_ports::testing::explore_suite::shows;
+use offtake_ports::testing::sink_suite::{conforms, reads_back};
 use offtake_ports::{Discarded, Published, Sinks, StagedSink};
 use offtake_storage::Retries;
 
@@ -31,6 +32,29 @@ async fn a_container_conforms_with_a_signature() {
     if has("AZURE_ENDPOINT") {
         let container = Container::make(Entry::Sas("rcwd")).await;
         assert_eq!(conforms(&container).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn manifests_are_read_back_where_the_signature_may_list() {
+    if !has("AZURE_ENDPOINT") {
+        return;
+    }
+    for entry in [Entry::Key, Entry::Sas("rcwdl")] {
+        let container = Container::make(entry).await;
+        assert_eq!(reads_back(&container).await, Ok(()), "{entry:?}");
+    }
+    let container = Container::make(Entry::Sas("rcwd")).await;
+    let denied = open(&container).await.list("a").await.unwrap_err();
+    assert_eq!(denied.code, ErrorCode::DestinationDenied);
+}
+
+#[tokio::test]
+async fn a_container_is_shown() {
+    if has("AZURE_ENDPOINT") {
+        let container = Container::make(Entry::Sas("rcwdl")).await;
+        let sinks = container.azure_sinks();
+        assert_eq!(shows(&container, &sinks).await, Ok(()));
     }
 }
 

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use offtake_model::ErrorCode;
 use offtake_model::plan::DestinationKind;
+use offtake_ports::testing::explore_suite::shows;
 use offtake_ports::testing::sink_suite::{conforms, reads_back};
 use offtake_ports::{Discarded, Published, Sinks};
 
@@ -19,6 +20,12 @@ async fn the_folder_conforms_on_one_thread() {
 #[tokio::test]
 async fn the_folder_can_be_read_back() {
     assert_eq!(reads_back(&Bench::new()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_folder_is_shown() {
+    let bench = Bench::new();
+    assert_eq!(shows(&bench, &bench.folder_sinks()).await, Ok(()));
 }
 
 #[tokio::test]

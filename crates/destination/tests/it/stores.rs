@@ -11,6 +11,7 @@ use offtake_model::plan::DestinationKind;
 use offtake_model::resource::Object;
 use offtake_model::{ConnectionId, ErrorCode, Fault, SinkRef, Tenant};
 use offtake_ports::testing::SinkBench;
+use offtake_ports::testing::explore_suite::shows;
 use offtake_ports::testing::sink_suite::{conforms, reads_back};
 use offtake_ports::{Access, Credentials, Sinks};
 use offtake_storage::{AwsKeys, AwsSigner, Network, NetworkSettings, Retries};
@@ -107,6 +108,11 @@ impl Bucket {
         bucket
     }
 
+    /// Another one, at the same server.
+    async fn another(&self) -> Self {
+        Self::make(self.endpoint.clone(), self.access.clone()).await
+    }
+
     pub(crate) async fn call(&self, method: Method, below: &str) -> Response<Bytes> {
         let bucket = self.sink.container.as_deref().unwrap();
         let mut request = Request::new(Bytes::new());
@@ -189,6 +195,8 @@ async fn conforms_at(server_name: &str, checksum: &str) {
     let bucket = Bucket::make(endpoint, access).await;
     assert_eq!(conforms(&bucket).await, Ok(()));
     assert_eq!(reads_back(&bucket).await, Ok(()));
+    let fresh = bucket.another().await;
+    assert_eq!(shows(&fresh, &fresh.s3_sinks()).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -224,6 +232,8 @@ async fn a_bucket_behind_googles_manners_conforms() {
     let bucket = Bucket::make(endpoint, access).await;
     assert_eq!(conforms(&bucket).await, Ok(()));
     assert_eq!(reads_back(&bucket).await, Ok(()));
+    let fresh = bucket.another().await;
+    assert_eq!(shows(&fresh, &fresh.s3_sinks()).await, Ok(()));
 }
 
 #[tokio::test]
