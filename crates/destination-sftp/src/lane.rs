@@ -28,7 +28,7 @@ const WRITE_BYTES: usize = 32 * 1024;
 /// Larger writes are only sent where the server says it takes them.
 const WRITE_BYTES_MAX: u64 = 255 * 1024;
 
-/// Most files of a folder that is listed.
+/// Most entries of a folder whose files are listed.
 const LISTED_MAX: usize = 1_000_000;
 
 /// One SFTP channel.
@@ -47,6 +47,28 @@ pub(crate) enum Lies {
     File(u64),
     /// A link, a folder, a device.
     Other,
+}
+
+/// What an entry of a folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Folder,
+    File,
+    /// A link, a device, or something of which the server does not tell what it is.
+    Untold,
+}
+
+impl Kind {
+    fn of(attrs: &FileAttributes) -> Self {
+        let kind = attrs.file_type();
+        if kind.is_dir() {
+            Self::Folder
+        } else if kind.is_file() {
+            Self::File
+        } else {
+            Self::Untold
+        }
+    }
 }
 
 impl Lane {
@@ -165,9 +187,24 @@ impl Lane {
 
     /// The names of the regular files in a folder.
     pub(crate) async fn files(&self, folder: &str) -> Result<Vec<String>, Trouble> {
+        let entries = self.entries(folder, LISTED_MAX + 1).await?;
+        if entries.len() > LISTED_MAX {
+            let what = format!("folder {folder} holds more than {LISTED_MAX} entries");
+            return Err(Trouble::Odd(what));
+        }
+        let files = entries.into_iter().filter(|(_, kind)| *kind == Kind::File);
+        Ok(files.map(|(name, _)| name).collect())
+    }
+
+    /// What lies in a folder, in the server's own order, at most so many entries.
+    pub(crate) async fn entries(
+        &self,
+        folder: &str,
+        most: usize,
+    ) -> Result<Vec<(String, Kind)>, Trouble> {
         let handle = self.ask(self.raw.opendir(folder)).await?.handle;
-        let mut names = Vec::new();
-        loop {
+        let mut entries = Vec::new();
+        while entries.len() < most {
             let call = async {
                 match self.raw.readdir(&handle).await {
                     Err(SftpError::Status(status)) if status.status_code == StatusCode::Eof => {
@@ -177,15 +214,24 @@ impl Lane {
                 }
             };
             let Some(page) = self.ask(call).await? else {
-                self.close(&handle).await?;
-                return Ok(names);
+                break;
             };
-            let files = page.into_iter().filter(|it| it.attrs.file_type().is_file());
-            names.extend(files.map(|it| it.filename));
-            if names.len() > LISTED_MAX {
-                let what = format!("folder {folder} holds more than {LISTED_MAX} files");
-                return Err(Trouble::Odd(what));
-            }
+            entries.extend(
+                page.into_iter()
+                    .map(|it| (it.filename, Kind::of(&it.attrs))),
+            );
+        }
+        self.close(&handle).await?;
+        entries.truncate(most);
+        Ok(entries)
+    }
+
+    /// What the path leads to, behind links. Nothing of interest where that is nothing.
+    pub(crate) async fn kind(&self, path: &str) -> Result<Kind, Trouble> {
+        match self.ask(self.raw.stat(path)).await {
+            Ok(answer) => Ok(Kind::of(&answer.attrs)),
+            Err(trouble) if trouble.lost() => Err(trouble),
+            Err(_) => Ok(Kind::Untold),
         }
     }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod explore;
 mod lane;
 mod login;
 mod place;

@@ -92,6 +92,24 @@ impl SftpSinks {
         }
     }
 
+    /// The account that the connection names now.
+    pub(crate) async fn account_of(&self, sink: &SinkRef) -> Result<Arc<Account>, Fault> {
+        if sink.kind != DestinationKind::Sftp {
+            return Err(Fault::new(
+                ErrorCode::DestinationNotAvailable,
+                format!(
+                    "open the sink of connection {}: it is not an SFTP connection",
+                    sink.connection
+                ),
+            ));
+        }
+        let access = self
+            .credentials
+            .access(&sink.tenant, &sink.connection)
+            .await?;
+        self.account(sink, &access)
+    }
+
     fn account(&self, sink: &SinkRef, access: &Access) -> Result<Arc<Account>, Fault> {
         let print = target::print_of(access);
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,19 +140,6 @@ impl SftpSinks {
 #[async_trait]
 impl Sinks for SftpSinks {
     async fn open(&self, sink: &SinkRef) -> Result<Arc<dyn StagedSink>, Fault> {
-        if sink.kind != DestinationKind::Sftp {
-            return Err(Fault::new(
-                ErrorCode::DestinationNotAvailable,
-                format!(
-                    "open the sink of connection {}: it is not an SFTP connection",
-                    sink.connection
-                ),
-            ));
-        }
-        let access = self
-            .credentials
-            .access(&sink.tenant, &sink.connection)
-            .await?;
-        Ok(Arc::new(SftpSink::new(self.account(sink, &access)?)))
+        Ok(Arc::new(SftpSink::new(self.account_of(sink).await?)))
     }
 }

@@ -1,10 +1,14 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use bytes::Bytes;
 use offtake_destination_sftp::OnAmbiguous;
 use offtake_model::ErrorCode;
+use offtake_ports::testing::explore_suite::shows;
 use offtake_ports::testing::sink_suite::{conforms, reads_back};
-use offtake_ports::{Discarded, EndOfStream, Published};
+use offtake_ports::{Discarded, EndOfStream, Explorer, FolderEntry, Published};
 
-use crate::bench::{Bench, tag};
+use crate::bench::{Bench, sink, tag};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openssh_conforms() {
@@ -28,10 +32,35 @@ async fn both_servers_can_be_read_back() {
 }
 
 #[tokio::test]
+async fn both_servers_are_shown() {
+    for bench in [Bench::openssh(), Bench::odd("plain")] {
+        assert_eq!(shows(&bench, &bench.sftp_sinks()).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn links_are_shown_as_what_they_lead_to() {
+    let bench = Bench::openssh();
+    let place = bench.root();
+    fs::create_dir(place.join("folder")).unwrap();
+    fs::write(place.join("file"), b"x").unwrap();
+    for (name, to) in [("a", "folder"), ("b", "file"), ("c", "nothing")] {
+        symlink(to, place.join(name)).unwrap();
+    }
+    let found = bench.sftp_sinks().list(&sink(), "", 10).await.unwrap();
+    let folder = |name: &str| FolderEntry::Folder(name.to_owned());
+    let file = |name: &str| FolderEntry::File(name.to_owned());
+    assert_eq!(
+        found,
+        [folder("a"), folder("folder"), file("b"), file("file")]
+    );
+}
+
+#[tokio::test]
 async fn a_probe_leaves_nothing() {
     let bench = Bench::openssh();
     bench.probe().await.unwrap();
-    assert_eq!(std::fs::read_dir(bench.root()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(bench.root()).unwrap().count(), 0);
 }
 
 #[tokio::test]
@@ -64,7 +93,7 @@ async fn a_file_taken_before_it_was_seen_is_ambiguous_or_sent_again() {
         sink.publish(&token).await,
         Ok(Published::Done { .. })
     ));
-    std::fs::remove_file(bench.root().join("a/file.json")).unwrap();
+    fs::remove_file(bench.root().join("a/file.json")).unwrap();
     assert_eq!(sink.publish(&token).await, Ok(Published::Ambiguous));
     bench.settings.on_ambiguous = OnAmbiguous::Resend;
     assert_eq!(
@@ -86,12 +115,7 @@ async fn a_discarded_attempt_keeps_no_bytes() {
     );
     let left = bench.everything();
     assert_eq!(left.len(), 1);
-    assert_eq!(
-        std::fs::metadata(bench.root().join(&left[0]))
-            .unwrap()
-            .len(),
-        0
-    );
+    assert_eq!(fs::metadata(bench.root().join(&left[0])).unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -144,7 +168,7 @@ async fn a_connection_cut_in_the_middle_is_resumed() {
         sink.publish(&token).await,
         Ok(Published::Done { .. })
     ));
-    assert!(std::fs::read(bench.root().join("a/file.bin")).unwrap() == bytes);
+    assert!(fs::read(bench.root().join("a/file.bin")).unwrap() == bytes);
 }
 
 #[tokio::test]
