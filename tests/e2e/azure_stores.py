@@ -98,7 +98,8 @@ class FileSystem(Store):
     def __init__(self, folder: Path, start: Start, *options: str) -> None:
         super().__init__(folder)
         root = folder / f"lake-{uuid.uuid4().hex[:8]}"
-        (root / SYSTEM).mkdir(parents=True)
+        self.root = root / SYSTEM
+        self.root.mkdir(parents=True)
         certificate = Path(need("CA")).parent
         files = ["--root", str(root), "--cert", str(certificate / "server.pem"), "--key", str(certificate / "server.key")]
         named = ["--account", ACCOUNT, "--tenant", TENANT]

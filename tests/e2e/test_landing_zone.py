@@ -1,5 +1,5 @@
 """The landing zone as receivers see it: signed addresses for plain clients and for the vendor's SDK, a zone in a
-bucket, retention, and looking into destinations.
+bucket, and retention.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 
 from bed import need
 from bucket import ALLOWED, Bucket
-from offtake import FLOWS, LANDING_ZONE, Answer, Offtake, error_codes, until
+from offtake import FLOWS, Answer, Offtake, error_codes, until
 from oracle import check_exactly_once, check_files, manifests
 from table import DeltaTable
 
@@ -397,45 +397,6 @@ def test_a_bucket_without_a_role_says_what_is_missing(in_bucket: Callable[..., O
     assert refused.status == 422, refused.text
     assert refused.body["report"]["additionalContext"]["code"] == "ZONE_CREDENTIALS_NOT_AVAILABLE"
     assert bucket.name in refused.body["detail"]
-
-
-# Looking into destinations.
-
-
-def explore(service: Offtake, path: str) -> list[dict[str, Any]]:
-    """What the call shows."""
-    answer = service.call("GET", f"{FLOWS}{path}")
-    assert answer.status == 200, answer.text
-    return answer.body
-
-
-def test_folders_of_destinations_are_shown(make: Callable[..., Offtake], bucket: Bucket) -> None:
-    service = make(**ALLOWED).start()
-    DeltaTable(service.data_dir / "lake" / "events").append(ROWS, files=1)
-    deliver(service, path="out")
-    base = service.create("connections", {"name": "zone"})
-    for path in (f"/connections/{base}/explore", f"/connectionSpecs/{LANDING_ZONE}/explore"):
-        (top,) = explore(service, f"{path}?objectType=root")
-        assert top == {"type": "folder", "name": "out", "path": "/out/", "canPreview": False, "canFetchSchema": False}
-        below = explore(service, f"{path}?objectType=FOLDER&object=/out/")
-        assert "_offtake" in {entry["name"] for entry in below}
-
-    dataset = service.add_dataset("more", "lake://default/events")
-    to = bucket.destination()
-    flow = service.make_flow(dataset, path="in", to=to)
-    service.wait_for_run(service.start_run(flow))
-    target = service.call("GET", f"{FLOWS}/targetConnections").body["items"][0]
-    base = target["baseConnectionId"]
-    (root,) = explore(service, f"/connections/{base}/explore?objectType=ROOT")
-    assert (root["type"], root["path"]) == ("folder", f"/{bucket.name}/")
-    (top,) = explore(service, f"/connections/{base}/explore?objectType=folder&object={root['path']}")
-    assert (top["type"], top["path"]) == ("folder", f"/{bucket.name}/in/")
-    below = explore(service, f"/connections/{base}/explore?objectType=folder&object={top['path']}")
-    assert {entry["name"] for entry in below} == {"_offtake", dataset}
-    for bad in ("objectType=FILE&object=/x", "objectType=folder&object=/../x", ""):
-        assert service.call("GET", f"{FLOWS}/connections/{base}/explore?{bad}").status == 400
-    gone = service.call("GET", f"{FLOWS}/connections/{base}/explore?objectType=folder&object=/no-such-bucket/")
-    assert gone.body["report"]["additionalContext"]["code"] == "DESTINATION_BUCKET_MISSING"
 
 
 def test_a_target_can_be_proved_before_it_is_made(make: Callable[..., Offtake], bucket: Bucket) -> None:

@@ -18,11 +18,15 @@ use crate::config::Config;
 use crate::wire::Place;
 use crate::zone::Zone;
 
-/// Opens the sink of any available destination.
+/// Opens the sink of any available destination, and looks into it.
 pub(crate) struct SinkRouter {
-    table: Vec<(DestinationKind, Arc<dyn Sinks>)>,
-    explorers: Vec<(DestinationKind, Arc<dyn Explorer>)>,
+    table: Vec<(DestinationKind, Arc<dyn Platform>)>,
 }
+
+/// What a destination's platform can do for us.
+pub(crate) trait Platform: Sinks + Explorer {}
+
+impl<T: Sinks + Explorer> Platform for T {}
 
 impl fmt::Debug for SinkRouter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,70 +50,40 @@ impl SinkRouter {
         let buckets = Arc::new(S3Sinks::new(network, stores, retries).with_roles(roles));
         let sftp = config.sftp.settings(&place.data_dir);
         let accounts = SftpSinks::new(network.clone(), credentials, sftp);
-        Ok(Self::new(vec![
-            (DestinationKind::LandingZone, zone.sinks()),
-            (
-                DestinationKind::S3,
-                Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
-            ),
-            (
-                DestinationKind::Gcs,
-                Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Sinks>,
-            ),
-            (
-                DestinationKind::AzureBlob,
-                Arc::<AzureSinks>::clone(&azure) as Arc<dyn Sinks>,
-            ),
+        let table: Vec<(DestinationKind, Arc<dyn Platform>)> = vec![
+            (DestinationKind::LandingZone, zone.platform()),
+            (DestinationKind::S3, Arc::<S3Sinks>::clone(&buckets)),
+            (DestinationKind::Gcs, buckets),
+            (DestinationKind::AzureBlob, Arc::<AzureSinks>::clone(&azure)),
             (DestinationKind::AdlsGen2, azure),
             (DestinationKind::Sftp, Arc::new(accounts)),
-        ])
-        .with_explorers(vec![
-            (DestinationKind::LandingZone, zone.explorer()),
-            (
-                DestinationKind::S3,
-                Arc::<S3Sinks>::clone(&buckets) as Arc<dyn Explorer>,
-            ),
-            (DestinationKind::Gcs, buckets),
-        ]))
-    }
-
-    /// Delivers to the destinations of the table.
-    pub(crate) const fn new(table: Vec<(DestinationKind, Arc<dyn Sinks>)>) -> Self {
-        Self {
-            table,
-            explorers: Vec::new(),
-        }
-    }
-
-    /// The same, and looks into the destinations of this table.
-    pub(crate) fn with_explorers(
-        mut self,
-        explorers: Vec<(DestinationKind, Arc<dyn Explorer>)>,
-    ) -> Self {
-        self.explorers = explorers;
-        self
+        ];
+        Ok(Self { table })
     }
 
     /// The destinations that can be delivered to.
     pub(crate) fn kinds(&self) -> Vec<DestinationKind> {
         self.table.iter().map(|(kind, _)| *kind).collect()
     }
+
+    fn platform(&self, sink: &SinkRef) -> Result<&dyn Platform, Fault> {
+        let found = self.table.iter().find(|(kind, _)| *kind == sink.kind);
+        found.map(|(_, platform)| &**platform).ok_or_else(|| {
+            Fault::new(
+                ErrorCode::DestinationNotAvailable,
+                format!(
+                    "open the destination of connection {}: this build cannot deliver to its platform",
+                    sink.connection
+                ),
+            )
+        })
+    }
 }
 
 #[async_trait]
 impl Sinks for SinkRouter {
     async fn open(&self, sink: &SinkRef) -> Result<Arc<dyn StagedSink>, Fault> {
-        let found = self.table.iter().find(|(kind, _)| *kind == sink.kind);
-        let Some((_, sinks)) = found else {
-            return Err(Fault::new(
-                ErrorCode::DestinationNotAvailable,
-                format!(
-                    "open the sink of connection {}: this build cannot deliver to its platform",
-                    sink.connection
-                ),
-            ));
-        };
-        sinks.open(sink).await
+        self.platform(sink)?.open(sink).await
     }
 }
 
@@ -121,16 +95,6 @@ impl Explorer for SinkRouter {
         folder: &str,
         limit: usize,
     ) -> Result<Vec<FolderEntry>, Fault> {
-        let found = self.explorers.iter().find(|(kind, _)| *kind == sink.kind);
-        let Some((_, explorer)) = found else {
-            return Err(Fault::new(
-                ErrorCode::ExploreNotAvailable,
-                format!(
-                    "look into the destination of connection {}: its platform is not one of those that show their names",
-                    sink.connection
-                ),
-            ));
-        };
-        explorer.list(sink, folder, limit).await
+        self.platform(sink)?.list(sink, folder, limit).await
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use offtake_delivery::{Retention, RetentionDeps};
 use offtake_destination::{BucketZoneSettings, BucketZones, FolderSinks, Receivers};
 use offtake_model::Tenant;
-use offtake_ports::{Clock, Explorer, Sinks, Zones};
+use offtake_ports::{Clock, Zones};
 use offtake_service::{LandingZone, ZoneBackend};
 use offtake_storage::{AwsKeys, Network, Retries, Roles, StsSettings};
 use offtake_store::Store;
@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use crate::config::Config;
 use crate::secret::SecretRef;
+use crate::sinks::Platform;
 use crate::wire::{Place, told};
 
 /// A day of retention.
@@ -112,15 +113,7 @@ impl Zone {
     }
 
     /// Where deliveries go.
-    pub(crate) fn sinks(&self) -> Arc<dyn Sinks> {
-        match self {
-            Self::Folder(folders) => Arc::new(folders.clone()),
-            Self::Bucket(zones) => Arc::<BucketZones>::clone(zones),
-        }
-    }
-
-    /// Who looks into it.
-    pub(crate) fn explorer(&self) -> Arc<dyn Explorer> {
+    pub(crate) fn platform(&self) -> Arc<dyn Platform> {
         match self {
             Self::Folder(folders) => Arc::new(folders.clone()),
             Self::Bucket(zones) => Arc::<BucketZones>::clone(zones),

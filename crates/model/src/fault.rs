@@ -196,8 +196,6 @@ error_codes! {
     SignatureExpired, "SIGNATURE_EXPIRED", 1201, 403, None, "Signature expired", Permanent, "Get a new SASUri from /data/foundation/connectors/landingzone/credentials.";
     /// A landing zone for which no credentials can be given out.
     ZoneCredentialsNotAvailable, "ZONE_CREDENTIALS_NOT_AVAILABLE", 1202, 422, None, "Zone credentials not available", Permanent, "Let the operator set `landing_zone.role` in the configuration, or hand out keys of the bucket by other means.";
-    /// A destination whose folders are not shown.
-    ExploreNotAvailable, "EXPLORE_NOT_AVAILABLE", 1203, 422, None, "Unprocessable entity", Permanent, "Look with the platform's own tools; only landing zones, Amazon S3 and Google Cloud Storage are shown.";
 
     // Access.
     /// The caller's roles do not allow the request.

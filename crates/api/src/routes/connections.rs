@@ -121,9 +121,25 @@ fn of_destinations() -> Routes {
             ])
             .gives::<Vec<ExploredObject>>(200, "Folders and files, at most 1,000.")
             .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
-            .fails(&[ErrorCode::ExploreNotAvailable]),
+            .fails(&OF_LOOKING),
         )
 }
+
+/// Why a destination does not say what lies there.
+pub(super) const OF_LOOKING: [ErrorCode; 12] = [
+    ErrorCode::ConnectionNotUsable,
+    ErrorCode::ConnectionStringInvalid,
+    ErrorCode::DestinationBucketMissing,
+    ErrorCode::DestinationBusy,
+    ErrorCode::DestinationDenied,
+    ErrorCode::DestinationKeysExpired,
+    ErrorCode::DestinationKeysInvalid,
+    ErrorCode::DestinationProtocol,
+    ErrorCode::DestinationUnreachable,
+    ErrorCode::HostKeyUnknown,
+    ErrorCode::NetworkRefused,
+    ErrorCode::TlsNotTrusted,
+];
 
 /// What is refused of a connection's body.
 const OF_BODY: [ErrorCode; 4] = [

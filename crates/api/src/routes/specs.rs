@@ -95,7 +95,7 @@ fn of_exports() -> Routes {
             ])
             .gives::<Vec<ExploredObject>>(200, "Folders and files, at most 1,000.")
             .fails(&[ErrorCode::ResourceNotFound, ErrorCode::FieldInvalid])
-            .fails(&[ErrorCode::ExploreNotAvailable]),
+            .fails(&super::connections::OF_LOOKING),
         )
 }
 
