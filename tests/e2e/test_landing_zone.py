@@ -1,5 +1,5 @@
-"""The landing zone as receivers see it: signed addresses for plain clients and for the vendor's SDK, a zone in a
-bucket, and retention.
+"""The landing zone as receivers see it: signed addresses for plain clients and for the vendor's SDK, zones in
+a bucket and in an Azure account, and retention.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, ContainerClient
+from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 
+from azure_stores import trusting
 from bed import need
 from bucket import ALLOWED, Bucket
 from offtake import FLOWS, Answer, Offtake, error_codes, until
@@ -30,6 +33,7 @@ from oracle import check_exactly_once, check_files, manifests
 from table import DeltaTable
 
 ZONE = "/data/foundation/connectors/landingzone"
+SANDBOXES = "/data/foundation/sandbox-management/sandboxes"
 CREDENTIALS = f"{ZONE}/credentials?type=dlz_destination"
 ROWS = 1000
 DAY = 86_400_000
@@ -397,6 +401,154 @@ def test_a_bucket_without_a_role_says_what_is_missing(in_bucket: Callable[..., O
     assert refused.status == 422, refused.text
     assert refused.body["report"]["additionalContext"]["code"] == "ZONE_CREDENTIALS_NOT_AVAILABLE"
     assert bucket.name in refused.body["detail"]
+
+
+# A zone in an Azure account.
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Containers of Azurite that no other test uses: the beginning of their names, settings, and the vendor's client."""
+    prefix = f"z{uuid.uuid4().hex[:12]}"
+    credential = {"account_name": need("AZURE_ACCOUNT"), "account_key": need("AZURE_KEY")}
+    trust = {"connection_verify": need("CA"), "retry_total": 0}
+    client = BlobServiceClient(need("AZURE_ENDPOINT"), credential, **trust)
+    settings = {
+        "ZONE_KEY": need("AZURE_KEY"),
+        "OFFTAKE__LANDING_ZONE__URL": f"az://{prefix}",
+        "OFFTAKE__LANDING_ZONE__ENDPOINT": need("AZURE_ENDPOINT"),
+        "OFFTAKE__LANDING_ZONE__ACCOUNT": need("AZURE_ACCOUNT"),
+        "OFFTAKE__LANDING_ZONE__ACCOUNT_KEY": "env:ZONE_KEY",
+    }
+    yield {"prefix": prefix, "settings": trusting() | settings, "client": client}
+    for container in client.list_containers(name_starts_with=prefix):
+        client.delete_container(container.name)
+
+
+def received(uri: str) -> ContainerClient:
+    """What a receiver opens with the address alone."""
+    return ContainerClient.from_container_url(uri, connection_verify=need("CA"), retry_total=0)
+
+
+def download(container: ContainerClient, into: Path) -> Path:
+    """Everything that the receiver sees."""
+    for blob in container.list_blobs():
+        path = into / blob.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(container.download_blob(blob.name).readall())
+        assert path.stat().st_size == blob.size
+    return into
+
+
+def test_a_zone_in_azure_is_opened_by_the_vendors_sdk_for_one_sandbox_only(
+    make: Callable[..., Offtake], account: dict[str, Any], tmp_path: Path
+) -> None:
+    service = make(OFFTAKE_LOG="trace", **account["settings"]).start()
+    # A receiver may come before the first delivery.
+    assert list(received(signed(service)["SASUri"]).list_blobs()) == []
+    table = DeltaTable(service.data_dir / "lake" / "events")
+    table.append(ROWS, files=4)
+    deliver(service, path="exports/a b+é", file_type="PARQUET")
+    given = signed(service)
+    where = service.call("GET", f"{ZONE}?type=dlz_destination").body
+    assert where == {"containerName": given["containerName"], "containerTTL": "0"}
+    assert given["containerName"].startswith(f"{account['prefix']}-prod-")
+    assert given["storageAccountName"] == need("AZURE_ACCOUNT")
+    assert given["SASUri"] == f"{need('AZURE_ENDPOINT')}/{given['containerName']}?{given['SASToken']}"
+    assert time.time() + 86_000 < given["expiryTime"] <= time.time() + 86_400
+    assert not service.zone.exists()
+
+    with received(given["SASUri"]) as container:
+        found = manifests(download(container, tmp_path / "received"))
+        for delivered in found:
+            check_files(delivered)
+        check_exactly_once(found, range(ROWS))
+        some = next(iter(container.list_blob_names()))
+        for forbidden in (
+            lambda: container.upload_blob("mine", b"x"),
+            lambda: container.upload_blob(some, b"x", overwrite=True),
+            lambda: container.delete_blob(some),
+            lambda: container.get_blob_client(some).set_blob_metadata({"mine": "1"}),
+            container.delete_container,
+            lambda: container.set_container_access_policy({}, public_access="blob"),
+        ):
+            with pytest.raises(HttpResponseError) as refused:
+                forbidden()
+            assert refused.value.status_code == 403
+
+    renewed = signed(service, "POST", "&action=refresh")
+    assert renewed["containerName"] == given["containerName"]
+    assert some in list(received(renewed["SASUri"]).list_blob_names())
+
+    # Another sandbox has another container, which the first one's signature does not open.
+    made = service.call("POST", SANDBOXES, {"name": "prod-2", "title": "two", "type": "development"})
+    assert made.status == 201, made.text
+    answer = service.call("GET", CREDENTIALS, **{"x-sandbox-name": "prod-2"})
+    assert answer.status == 200, answer.text
+    other = answer.body
+    assert other["containerName"] != given["containerName"]
+    assert list(received(other["SASUri"]).list_blobs()) == []
+    account["client"].get_container_client(other["containerName"]).upload_blob("theirs", b"x")
+    crossed = received(f"{other['SASUri'].partition('?')[0]}?{given['SASToken']}")
+    for forbidden in (lambda: list(crossed.list_blobs()), lambda: crossed.download_blob("theirs")):
+        with pytest.raises(HttpResponseError) as refused:
+            forbidden()
+        assert refused.value.status_code == 403
+    # And nobody gets in without one.
+    assert fetch_status(f"{given['SASUri'].partition('?')[0]}?restype=container&comp=list") in (403, 404, 409)
+    assert service.terminate() == 0
+    said = service.logs() + json.dumps([given, renewed, other])
+    signature = urllib.parse.parse_qs(given["SASToken"])["sig"][0]
+    assert need("AZURE_KEY") not in said and signature not in service.logs()
+
+
+def fetch_status(url: str) -> int:
+    """What a client without credentials is answered."""
+    return requests.get(url, verify=need("CA"), timeout=30).status_code
+
+
+def test_a_signature_of_azure_ends_by_itself(make: Callable[..., Offtake], account: dict[str, Any]) -> None:
+    service = make(OFFTAKE__LANDING_ZONE__CREDENTIALS_SECS="3", **account["settings"]).start()
+    given = signed(service)
+    assert list(received(given["SASUri"]).list_blobs()) == []
+    late = None
+    for _ in until(15):
+        try:
+            list(received(given["SASUri"]).list_blobs())
+        except HttpResponseError as refused:
+            late = refused
+            break
+    assert late is not None and late.status_code == 403
+    assert time.time() >= given["expiryTime"]
+    assert list(received(signed(service)["SASUri"]).list_blobs()) == []
+
+
+def test_what_is_old_is_taken_out_of_azure_and_nothing_else(
+    make: Callable[..., Offtake], account: dict[str, Any]
+) -> None:
+    service = make(OFFTAKE__LANDING_ZONE__TTL_DAYS="3", **account["settings"]).start()
+    table = DeltaTable(service.data_dir / "lake" / "events")
+    table.append(ROWS, files=2)
+    flow = deliver(service)
+    assert service.call("GET", f"{ZONE}?type=dlz_destination").body["containerTTL"] == "3"
+    container = account["client"].get_container_client(signed(service)["containerName"])
+    (kept,) = [name for name in container.list_blob_names() if name.endswith("-0.json") or "part-0" in name][:1]
+    data = container.download_blob(kept).readall()
+    container.upload_blob(kept, data, overwrite=True)
+    container.upload_blob("exports/theirs", b"x")
+    service.terminate()
+    age(service, 4)
+    service.start()
+    for _ in until(20):
+        left = set(container.list_blob_names())
+        if len(left) == 3:
+            break
+    (word,) = left - {kept, "exports/theirs"}
+    assert word.endswith(".expired")
+    assert container.download_blob(kept).readall() == data
+    table.append(100)
+    service.wait_for_run(service.start_run(flow))
+    assert any(name.endswith(".manifest") for name in container.list_blob_names())
 
 
 def test_a_target_can_be_proved_before_it_is_made(make: Callable[..., Offtake], bucket: Bucket) -> None:

@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use offtake_delivery::{Retention, RetentionDeps};
 use offtake_destination::{BucketZoneSettings, BucketZones, FolderSinks, Receivers};
+use offtake_destination_azure::{ContainerZoneSettings, ContainerZones};
 use offtake_model::Tenant;
-use offtake_ports::{Clock, Zones};
+use offtake_ports::{Clock, ZoneIssuer, Zones};
 use offtake_service::{LandingZone, ZoneBackend};
 use offtake_storage::{AwsKeys, Network, Retries, Roles, StsSettings};
 use offtake_store::Store;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::config::Config;
@@ -31,9 +32,9 @@ const DAY: Duration = Duration::from_hours(24);
 pub(crate) struct LandingZoneConfig {
     /// The folder that holds one folder per organisation and sandbox; `<data dir>/landing-zone` when absent.
     pub(crate) path: Option<PathBuf>,
-    /// A place in a bucket instead: `s3://bucket/prefix`.
+    /// A place in a bucket instead, `s3://bucket/prefix`, or containers of an Azure account, `az://prefix`.
     pub(crate) url: Option<String>,
-    /// Address of the bucket's store, when it is not Amazon's.
+    /// Address of the store, when it is not Amazon's or that of Azure's public cloud.
     pub(crate) endpoint: Option<String>,
     /// The bucket's region.
     pub(crate) region: Option<String>,
@@ -47,6 +48,10 @@ pub(crate) struct LandingZoneConfig {
     pub(crate) role: Option<String>,
     /// Address of the token service, when it is not Amazon's of that region.
     pub(crate) sts_endpoint: Option<String>,
+    /// The Azure account of the containers.
+    pub(crate) account: Option<String>,
+    /// Its key.
+    pub(crate) account_key: Option<SecretRef>,
     /// Seconds that credentials for receivers are good.
     pub(crate) credentials_secs: u64,
     /// Days after which delivered files are taken away; they stay when absent.
@@ -65,6 +70,8 @@ impl Default for LandingZoneConfig {
             secret_access_key: None,
             role: None,
             sts_endpoint: None,
+            account: None,
+            account_key: None,
             credentials_secs: 86_400,
             ttl_days: None,
         }
@@ -75,8 +82,13 @@ impl Default for LandingZoneConfig {
 #[derive(Clone)]
 pub(crate) enum Zone {
     Folder(FolderSinks),
-    Bucket(Arc<BucketZones>),
+    Store(Arc<dyn ZoneStore>),
 }
+
+/// A store that holds landing zones.
+pub(crate) trait ZoneStore: Platform + Zones + ZoneIssuer {}
+
+impl<T: Platform + Zones + ZoneIssuer> ZoneStore for T {}
 
 impl Zone {
     /// Opens the configured landing zone.
@@ -89,8 +101,8 @@ impl Zone {
     ) -> Result<Self> {
         let config = &config.landing_zone;
         let Some(url) = &config.url else {
-            if config.names_store() {
-                bail!("`landing_zone` names a store's settings but no `url`");
+            if let Some(setting) = config.of_stores().next() {
+                bail!("`landing_zone.{setting}` is a store's setting, but there is no `url`");
             }
             let path = config.path(place)?;
             return Ok(Self::Folder(FolderSinks::new(path).map_err(told)?));
@@ -98,17 +110,22 @@ impl Zone {
         if config.path.is_some() {
             bail!("`landing_zone` has both a `path` and a `url`");
         }
+        if let Some(prefix) = url.strip_prefix("az://") {
+            let settings = config.containers(url, prefix)?;
+            let zones = ContainerZones::new(network, settings, retries, clock).map_err(told)?;
+            return Ok(Self::Store(Arc::new(zones)));
+        }
         let settings = config.bucket(url)?;
         let receivers = config.receivers(network, &settings)?;
         let zones = BucketZones::new(network, settings, receivers, retries, clock).map_err(told)?;
-        Ok(Self::Bucket(Arc::new(zones)))
+        Ok(Self::Store(Arc::new(zones)))
     }
 
     /// The folder of a tenant on this machine, when it lies here.
     pub(crate) fn folder(&self, tenant: &Tenant) -> Option<PathBuf> {
         match self {
             Self::Folder(folders) => Some(folders.folder(tenant)),
-            Self::Bucket(_) => None,
+            Self::Store(_) => None,
         }
     }
 
@@ -116,21 +133,21 @@ impl Zone {
     pub(crate) fn platform(&self) -> Arc<dyn Platform> {
         match self {
             Self::Folder(folders) => Arc::new(folders.clone()),
-            Self::Bucket(zones) => Arc::<BucketZones>::clone(zones),
+            Self::Store(zones) => Arc::<dyn ZoneStore>::clone(zones),
         }
     }
 
     fn zones(&self) -> Arc<dyn Zones> {
         match self {
             Self::Folder(folders) => Arc::new(folders.clone()),
-            Self::Bucket(zones) => Arc::<BucketZones>::clone(zones),
+            Self::Store(zones) => Arc::<dyn ZoneStore>::clone(zones),
         }
     }
 
     fn backend(&self) -> ZoneBackend {
         match self {
             Self::Folder(folders) => ZoneBackend::Folder(Arc::new(folders.clone())),
-            Self::Bucket(zones) => ZoneBackend::Store(Arc::<BucketZones>::clone(zones)),
+            Self::Store(zones) => ZoneBackend::Store(Arc::<dyn ZoneStore>::clone(zones)),
         }
     }
 
@@ -177,20 +194,69 @@ impl LandingZoneConfig {
         Ok(std::path::absolute(path)?)
     }
 
-    const fn names_store(&self) -> bool {
-        self.endpoint.is_some()
-            || self.region.is_some()
-            || self.path_style.is_some()
-            || self.access_key_id.is_some()
-            || self.secret_access_key.is_some()
-            || self.role.is_some()
-            || self.sts_endpoint.is_some()
+    /// Names of the settings that are there and mean a bucket.
+    fn of_buckets(&self) -> impl Iterator<Item = &'static str> {
+        let given = [
+            ("region", self.region.is_some()),
+            ("path_style", self.path_style.is_some()),
+            ("access_key_id", self.access_key_id.is_some()),
+            ("secret_access_key", self.secret_access_key.is_some()),
+            ("role", self.role.is_some()),
+            ("sts_endpoint", self.sts_endpoint.is_some()),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, there)| there.then_some(name))
+    }
+
+    /// Names of the settings that are there and mean containers.
+    fn of_containers(&self) -> impl Iterator<Item = &'static str> {
+        let given = [
+            ("account", self.account.is_some()),
+            ("account_key", self.account_key.is_some()),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, there)| there.then_some(name))
+    }
+
+    fn of_stores(&self) -> impl Iterator<Item = &'static str> {
+        let endpoint = self.endpoint.is_some().then_some("endpoint");
+        let others = self.of_buckets().chain(self.of_containers());
+        endpoint.into_iter().chain(others)
+    }
+
+    fn containers(&self, url: &str, prefix: &str) -> Result<ContainerZoneSettings> {
+        if let Some(setting) = self.of_buckets().next() {
+            bail!(
+                "`landing_zone.{setting}` is a bucket's setting, and `landing_zone.url` is {url}"
+            );
+        }
+        if prefix.contains('/') {
+            bail!(
+                "`landing_zone.url` is {url}: it must be az://prefix; every sandbox has a container of its own, whose name begins so"
+            );
+        }
+        let account = self.account.as_ref();
+        Ok(ContainerZoneSettings {
+            prefix: prefix.to_owned(),
+            account: account
+                .context("`landing_zone.account` is missing")?
+                .clone(),
+            account_key: key("account_key", self.account_key.as_ref())?,
+            endpoint: self.endpoint.clone(),
+        })
     }
 
     fn bucket(&self, url: &str) -> Result<BucketZoneSettings> {
+        if let Some(setting) = self.of_containers().next() {
+            bail!(
+                "`landing_zone.{setting}` is an Azure account's setting, and `landing_zone.url` is {url}"
+            );
+        }
         let Some(place) = url.strip_prefix("s3://") else {
             bail!(
-                "`landing_zone.url` is {url}: a landing zone lies in a folder (`path`) or in a bucket (`s3://…`)"
+                "`landing_zone.url` is {url}: a landing zone lies in a folder (`path`), in a bucket (`s3://…`) or in containers of an Azure account (`az://…`)"
             );
         };
         let (bucket, folder) = place.split_once('/').unwrap_or((place, ""));
@@ -206,14 +272,7 @@ impl LandingZoneConfig {
                 "`landing_zone.url` is {url}: it must be s3://bucket/prefix, of letters, digits and - _ . = /"
             );
         }
-        let key = |name: &str, value: &Option<SecretRef>| {
-            let setting = format!("landing_zone.{name}");
-            let given = value
-                .as_ref()
-                .with_context(|| format!("`{setting}` is missing"))?;
-            given.read(&setting)
-        };
-        let access_key = key("access_key_id", &self.access_key_id)?;
+        let access_key = key("access_key_id", self.access_key_id.as_ref())?;
         Ok(BucketZoneSettings {
             bucket: bucket.to_owned(),
             folder: folder.to_owned(),
@@ -221,7 +280,7 @@ impl LandingZoneConfig {
             region: self.region.clone(),
             path_style: self.path_style,
             access_key: access_key.expose_secret().to_owned(),
-            secret_key: key("secret_access_key", &self.secret_access_key)?,
+            secret_key: key("secret_access_key", self.secret_access_key.as_ref())?,
         })
     }
 
@@ -252,6 +311,12 @@ impl LandingZoneConfig {
     }
 }
 
+fn key(name: &str, value: Option<&SecretRef>) -> Result<SecretString> {
+    let setting = format!("landing_zone.{name}");
+    let given = value.with_context(|| format!("`{setting}` is missing"))?;
+    given.read(&setting)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -266,14 +331,17 @@ mod tests {
     fn open(text: &str) -> Result<Zone, String> {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("key");
-        std::fs::write(&key, "k").unwrap();
-        let text = text.replace(
-            "KEYS",
-            &format!(
-                "access_key_id = \"file:{0}\"\nsecret_access_key = \"file:{0}\"",
-                key.display()
-            ),
-        );
+        std::fs::write(&key, "a2V5").unwrap();
+        let key = key.display();
+        let text = text
+            .replace(
+                "KEYS",
+                &format!("access_key_id = \"file:{key}\"\nsecret_access_key = \"file:{key}\""),
+            )
+            .replace(
+                "ACCOUNT",
+                &format!("account = \"acct\"\naccount_key = \"file:{key}\""),
+            );
         let table: toml::Table = text.parse().unwrap();
         let landing_zone: LandingZoneConfig = table
             .try_into()
@@ -293,14 +361,18 @@ mod tests {
     }
 
     #[test]
-    fn the_zone_is_a_folder_unless_a_bucket_is_named() {
+    fn the_zone_is_a_folder_unless_a_store_is_named() {
         assert!(matches!(open(""), Ok(Zone::Folder(_))));
         for url in ["s3://lake", "s3://lake/", "s3://lake/zones/a=1"] {
             assert!(
-                matches!(open(&format!("url = \"{url}\"\nKEYS")), Ok(Zone::Bucket(_))),
+                matches!(open(&format!("url = \"{url}\"\nKEYS")), Ok(Zone::Store(_))),
                 "{url}"
             );
         }
+        assert!(matches!(
+            open("url = \"az://zones\"\nACCOUNT"),
+            Ok(Zone::Store(_))
+        ));
     }
 
     #[test]
@@ -314,7 +386,24 @@ mod tests {
             ("url = \"s3://\"\nKEYS", "landing_zone.url"),
             ("url = \"s3://lake/*\"\nKEYS", "landing_zone.url"),
             ("url = \"s3://lake/a/../b\"\nKEYS", "landing_zone.url"),
-            ("url = \"az://container\"\nKEYS", "landing_zone.url"),
+            ("url = \"gs://lake\"\nKEYS", "landing_zone.url"),
+            ("url = \"az://zones\"", "landing_zone.account"),
+            (
+                "url = \"az://zones\"\naccount = \"a\"",
+                "landing_zone.account_key",
+            ),
+            (
+                "url = \"az://zones\"\nACCOUNT\nKEYS",
+                "landing_zone.access_key_id",
+            ),
+            ("url = \"az://zones/below\"\nACCOUNT", "az://prefix"),
+            ("url = \"az://Zones\"\nACCOUNT", "lower-case"),
+            (
+                "url = \"az://zones\"\nACCOUNT\nendpoint = \"x\"",
+                "endpoint",
+            ),
+            ("url = \"s3://lake\"\nKEYS\nACCOUNT", "landing_zone.account"),
+            ("ACCOUNT", "no `url`"),
             ("role = \"arn\"", "no `url`"),
             (
                 "url = \"s3://lake\"\nsts_endpoint = \"http://x\"\nKEYS",

@@ -12,6 +12,8 @@ mod listing;
 mod sink;
 mod stage;
 mod visible;
+mod zone;
 
 pub(crate) use calls::Blobs;
 pub(crate) use sink::BlobSink;
+pub use zone::{ContainerZoneSettings, ContainerZones};

@@ -20,7 +20,7 @@ const EMULATOR_KEY: &str =
 const EMULATOR_PORT: u16 = 10_000;
 
 /// Domain of accounts in the public cloud.
-const SUFFIX: &str = "core.windows.net";
+pub(crate) const SUFFIX: &str = "core.windows.net";
 
 /// A storage account as a connection string names it.
 #[derive(Debug)]
@@ -181,7 +181,7 @@ impl<'a> Settings<'a> {
 }
 
 /// An address that names a host and holds neither credentials nor a query.
-fn address(text: &str) -> Option<Url> {
+pub(crate) fn address(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
@@ -192,7 +192,7 @@ fn address(text: &str) -> Option<Url> {
     plain.then_some(url)
 }
 
-fn is_host_part(text: &str) -> bool {
+pub(crate) fn is_host_part(text: &str) -> bool {
     let plain = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(plain)
 }

@@ -14,5 +14,6 @@ mod sas;
 mod sinks;
 mod upload;
 
+pub use blob::{ContainerZoneSettings, ContainerZones};
 pub use issue::ContainerSas;
 pub use sinks::AzureSinks;

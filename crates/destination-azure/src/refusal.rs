@@ -90,6 +90,7 @@ impl Meaning {
             "BlobAlreadyExists"
             | "PathAlreadyExists"
             | "ResourceAlreadyExists"
+            | "ContainerAlreadyExists"
             | "PathConflict"
             | "InvalidSourceOrDestinationResourceType" => Self::Taken,
             "ConditionNotMet" | "SourceConditionNotMet" | "TargetConditionNotMet" => Self::Unlike,

@@ -61,11 +61,13 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-/// What can go wrong with credentials; the token service's failures are those of a destination.
-const OF_CREDENTIALS: [ErrorCode; 7] = [
+/// What can go wrong with credentials; the token service's and the store's failures are those of a destination.
+const OF_CREDENTIALS: [ErrorCode; 9] = [
     ErrorCode::FieldInvalid,
     ErrorCode::ZoneCredentialsNotAvailable,
+    ErrorCode::DestinationBusy,
     ErrorCode::DestinationDenied,
+    ErrorCode::DestinationKeysInvalid,
     ErrorCode::DestinationUnreachable,
     ErrorCode::DestinationProtocol,
     ErrorCode::NetworkRefused,

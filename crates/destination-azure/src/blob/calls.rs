@@ -79,6 +79,16 @@ impl Blobs {
         self.client.fault(failure, attempted, key)
     }
 
+    /// Makes the container, which nobody but the account's owner may look into; one that is there counts as made.
+    pub(crate) async fn create_container(&self) -> Result<(), Failure> {
+        let call = Call::new(Method::PUT, None, &[("restype", "container")]);
+        match self.client.call(&call).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.meaning() == Some(Meaning::Taken) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Sends a block. Sent again, it replaces itself.
     pub(crate) async fn put_block(
         &self,

@@ -9,3 +9,4 @@
 mod adls;
 mod bench;
 mod blob;
+mod zone;
