@@ -11,7 +11,7 @@ use offtake_destination::S3Sinks;
 use offtake_destination_azure::AzureSinks;
 use offtake_destination_sftp::SftpSinks;
 use offtake_model::{DestinationKind, ErrorCode, Fault, SinkRef};
-use offtake_ports::{Credentials, Explorer, FolderEntry, Sinks, StagedSink};
+use offtake_ports::{Access, Credentials, Explorer, FolderEntry, Sinks, StagedSink};
 use offtake_storage::{Network, Retries, Roles};
 
 use crate::config::Config;
@@ -84,6 +84,11 @@ impl SinkRouter {
 impl Sinks for SinkRouter {
     async fn open(&self, sink: &SinkRef) -> Result<Arc<dyn StagedSink>, Fault> {
         self.platform(sink)?.open(sink).await
+    }
+
+    fn judge(&self, access: &Access) -> Result<(), Fault> {
+        let mut of_kind = self.table.iter().filter(|(kind, _)| *kind == access.kind);
+        of_kind.try_for_each(|(_, platform)| platform.judge(access))
     }
 }
 

@@ -164,6 +164,13 @@ impl Sinks for AzureSinks {
             Opened::Adls(sink) => Arc::new(sink),
         })
     }
+
+    fn judge(&self, access: &Access) -> Result<(), Fault> {
+        match access.secrets.get("connectionString") {
+            Some(text) => Account::parse(text).map(drop),
+            None => Ok(()),
+        }
+    }
 }
 
 #[async_trait]

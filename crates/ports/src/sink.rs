@@ -6,11 +6,23 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use offtake_model::{AttemptTag, Fault, SinkRef, StageHandle, StageToken};
 
+use crate::credentials::Access;
+
 /// Opens sinks by reference; the only place where a sink's credentials are revealed.
 #[async_trait]
 pub trait Sinks: Send + Sync {
     /// Opens the sink. Opening twice gives two views of one destination.
     async fn open(&self, sink: &SinkRef) -> Result<Arc<dyn StagedSink>, Fault>;
+
+    /// Judges the form of what a base connection says before it is kept, as far as the text alone tells. It asks nobody:
+    /// what has its form and is wrong, [`StagedSink::probe`] finds.
+    ///
+    /// # Errors
+    /// As those of [`Sinks::open`] for the same text.
+    fn judge(&self, access: &Access) -> Result<(), Fault> {
+        let _ = access;
+        Ok(())
+    }
 }
 
 /// A destination that keeps the promises of the delivery protocol:

@@ -9,11 +9,12 @@ use offtake_model::resource::{Auth, Connection};
 use offtake_model::{
     ErrorCode, Fault, Millis, Resource, ResourceBody, ResourceId, ResourceKind, Revision,
 };
-use offtake_ports::{Page, PageRequest, ResourceQuery};
+use offtake_ports::{Access, Page, PageRequest, ResourceQuery};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::credentials;
 use crate::drafts::Start;
 use crate::entity::{self, Entity};
 use crate::identity::Caller;
@@ -39,6 +40,7 @@ impl Service {
             Start::Enabled => validate::connection(once.body)?,
             Start::Draft => validate::connection_draft(once.body)?,
         };
+        self.judge(&draft)?;
         let fresh = self.new_uuid().to_string();
         let slot = self.slot(caller, ResourceKind::Connection, once, fresh);
         let id = match slot.await? {
@@ -113,6 +115,19 @@ impl Service {
         Ok(Page {
             items: items.collect::<Result<_, _>>()?,
             next: page.next,
+        })
+    }
+
+    /// Refuses credentials that have not the form of any.
+    fn judge(&self, draft: &validate::ConnectionDraft) -> Result<(), Fault> {
+        let Some(auth) = &draft.auth else {
+            return Ok(());
+        };
+        self.sinks.judge(&Access {
+            kind: draft.kind,
+            auth: Some(auth.spec_name.clone()),
+            params: auth.shown.clone(),
+            secrets: credentials::texts(&auth.secrets),
         })
     }
 

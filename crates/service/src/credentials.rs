@@ -52,14 +52,19 @@ impl StoredCredentials {
         // The error of a parser could repeat the text; it is left out.
         let object: Object = serde_json::from_str(plain.expose_secret())
             .map_err(|_| broken(id, "its sealed credentials are no JSON object"))?;
-        let named = object.into_iter().map(|(name, value)| {
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
-            (name, SecretString::from(text))
-        });
-        Ok(named.collect())
+        Ok(texts(&object))
     }
+}
+
+/// The secret parameters as texts.
+pub(crate) fn texts(secrets: &Object) -> BTreeMap<String, SecretString> {
+    let named = secrets.iter().map(|(name, value)| {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        (name.clone(), SecretString::from(text))
+    });
+    named.collect()
 }
 
 #[async_trait]

@@ -142,7 +142,8 @@ pub(super) const OF_LOOKING: [ErrorCode; 12] = [
 ];
 
 /// What is refused of a connection's body.
-const OF_BODY: [ErrorCode; 4] = [
+const OF_BODY: [ErrorCode; 5] = [
+    ErrorCode::ConnectionStringInvalid,
     ErrorCode::SpecNotValid,
     ErrorCode::SpecVersionMissing,
     ErrorCode::AuthSpecUnknown,

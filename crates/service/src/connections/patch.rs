@@ -68,6 +68,7 @@ impl Service {
                 ConnectionState::Draft => validate::connection_draft(body)?,
                 ConnectionState::Enabled => validate::connection(body)?,
             };
+            self.judge(&draft)?;
             changed.auth = match draft.auth {
                 Some(auth) => Some(self.sealed(caller, before.id.as_str(), auth, now).await?),
                 None => None,
