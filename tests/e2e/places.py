@@ -122,13 +122,19 @@ class Remote(Store):
         folders = [self.name]
         while folders:
             folder = folders.pop()
-            for entry in self.client.listdir_attr(folder):
+            for entry in self._entries(folder):
                 name = f"{folder}/{entry.filename}"
                 if stat.S_ISDIR(entry.st_mode):
                     folders.append(name)
                 else:
                     found[name] = entry.st_size
         return found
+
+    def _entries(self, folder: str) -> list[paramiko.SFTPAttributes]:
+        try:
+            return self.client.listdir_attr(folder)
+        except FileNotFoundError:
+            return []
 
     def objects(self) -> dict[str, int]:
         """The files that a consumer sees, with their sizes."""

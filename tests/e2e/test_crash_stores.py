@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
-from offtake import Offtake
+from offtake import FLOWS, Offtake, until
 from places import PLACES, PlaceWatcher, trusting
 from places import place_of as place_of
 from store import Store, StoreWatcher
 from table import DeltaTable
-from test_crash import APPENDED, LOST_REPLIES, MATRIX, ROWS, SHORT_LEASE, SOON_SWEPT, die, finish, formats, some
+from test_crash import APPENDED, FILES, LOST_REPLIES, MATRIX, ROWS, SHORT_LEASE, SOON_SWEPT, die, finish, formats, some
 from test_crash import original as original
 from test_crash import undisturbed as undisturbed
 
@@ -103,3 +103,42 @@ def test_a_lost_reply_is_asked_for_again_by_the_same_service(
     with PlaceWatcher(store) as watcher:
         service.wait_for_run(service.start_run(flow))
     check_outcome(service, store, watcher, ROWS, undisturbed("PARQUET", "GZIP")[:1])
+
+
+# One file is visible and the others are not yet, and all are.
+AMIDST = ["before-publish-send=1*off->delay(4000)", "between-publishes=delay(4000)"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("failpoints", AMIDST)
+def test_a_run_that_is_cancelled_while_it_publishes_leaves_nothing_visible(
+    make: Callable[..., Offtake],
+    place_of: Callable[[str], Store],
+    original: DeltaTable,
+    kind: str,
+    failpoints: str,
+) -> None:
+    store = place_of(kind)
+    service = make(**SOON_SWEPT, **SHORT_LEASE, **trusting())
+    original.copy(service.data_dir / "lake" / "events")
+    service.start(failpoints)
+    flow = service.make_flow(service.add_dataset("events", "lake://default/events"), to=store.destination())
+    service.start_run(flow)
+    for _ in until(30):
+        if store.objects():
+            break
+    shown = store.objects()
+    assert shown and not any(key.endswith(".manifest") for key in shown), shown
+    assert (len(shown) < FILES) == (failpoints == AMIDST[0]), shown
+
+    assert service.call("DELETE", f"{FLOWS}/flows/{flow}").status == 202
+
+    for _ in until(30):
+        if not store.objects() and not store.staged():
+            break
+    assert store.objects() == {} and store.staged() == [], service.logs()[-4000:]
+    assert service.call("GET", f"{FLOWS}/flows/{flow}").status == 404
+    # What was on its way then has arrived or never will.
+    assert service.terminate() == 0
+    service.start()
+    assert store.objects() == {} and store.staged() == []
