@@ -152,10 +152,11 @@ mod tests {
             <BlobPrefix><Name>a/c/</Name><Properties><ResourceType>directory</ResourceType></Properties></BlobPrefix>\
             <Blob><Name Encoded=\"true\">a/%EF%BF%BE%20%25</Name><Properties /></Blob>\
             <Blob><Name>a/</Name><Properties /></Blob>\
+            <Blob><Name>a/ spaced </Name><Properties /></Blob>\
             </Blobs><NextMarker>2!8!x</NextMarker></EnumerationResults>";
         let found = page(body.as_bytes(), "a/").unwrap();
         assert_eq!(found.folders, ["b", "c"]);
-        assert_eq!(found.files, ["1 & 2", "\u{fffe} %"]);
+        assert_eq!(found.files, ["1 & 2", "\u{fffe} %", " spaced "]);
         assert_eq!(found.next.as_deref(), Some("2!8!x"));
     }
 
