@@ -24,6 +24,9 @@ use crate::service::{Changed, Service};
 
 pub(crate) mod patch;
 
+/// What a read shows among the parameters of the credentials (contract, 4.7) and nobody sets: the day they were given.
+pub const AUTHORIZED_DATE: &str = "authorizedDate";
+
 /// A base connection.
 pub type ConnectionView = Entity<Connection>;
 

@@ -49,7 +49,7 @@ pub use offtake_ports::{OpenZoneFile, ZoneKeys, ZonePage, ZonePlace};
 pub use batches::{
     BatchAction, BatchListQuery, BatchMeta, PREVIEW_OPTIONS, UploadPreviewQuery, UploadTarget,
 };
-pub use connections::{ConnectionView, secrets_place};
+pub use connections::{AUTHORIZED_DATE, ConnectionView, secrets_place};
 pub use credentials::StoredCredentials;
 // What the rules show of an export's folders is shown as it is.
 pub use offtake_core::plan::{Preview, PreviewedDataset};

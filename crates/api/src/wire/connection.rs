@@ -6,7 +6,8 @@ use offtake_api_types::{
     TestFailure,
 };
 use offtake_service::{
-    Caller, ConnectionHead, ConnectionView, Explored, FolderEntry, SourceView, TargetView, Trial,
+    AUTHORIZED_DATE, Caller, ConnectionHead, ConnectionView, Explored, FolderEntry, SourceView,
+    TargetView, Trial,
 };
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ pub(crate) fn connection(caller: &Caller, view: &ConnectionView) -> Connection {
     let auth = view.body.auth.as_ref().map(|auth| {
         let mut params = auth.shown.clone();
         let date = Value::from(auth.authorized_date.clone());
-        params.insert("authorizedDate".to_owned(), date);
+        params.insert(AUTHORIZED_DATE.to_owned(), date);
         Auth {
             spec_name: auth.spec_name.clone(),
             params,

@@ -56,7 +56,7 @@ async fn new_credentials_replace_the_whole_set_and_a_repeated_mask_keeps_a_secre
     let before = world.get(&path).await;
 
     let masked = json!([{"op": "Replace", "path": "/auth/params", "value": {
-        "s3AccessKey": "AKIAIOSFODNN7OTHER22", "s3SecretKey": "****"}}]);
+        "s3AccessKey": "AKIAIOSFODNN7OTHER22", "s3SecretKey": "****", "authorizedDate": "2026-09-21"}}]);
     let answer = patch(&world, &path, &masked).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_ne!(answer.etag(), before.item()["etag"]);

@@ -9,7 +9,7 @@ use offtake_model::{ErrorCode, Fault, Resource, ResourceBody, ResourceKind};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::secrets_place;
+use super::{AUTHORIZED_DATE, secrets_place};
 use crate::entity;
 use crate::identity::Caller;
 use crate::patch::{Operation, grown, path_invalid};
@@ -183,6 +183,8 @@ fn replace_all(params: &mut Object, operation: &Operation<'_>) -> Result<(), Fau
     match operation.sets() {
         Some(Value::Object(given)) => {
             params.clone_from(given);
+            // Whoever read the set sends back what a read adds to it.
+            params.remove(AUTHORIZED_DATE);
             Ok(())
         }
         Some(_) => Err(Fault::new(
