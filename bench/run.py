@@ -163,9 +163,8 @@ def write(options, measured):
             file.write(plot.draw(bars, "Seconds from a folder of Parquet files to a folder of the form, shorter is better"))
 
 
-def describe():
+def describe(packages=("datafusion", "duckdb", "polars", "pyarrow")):
     commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    packages = ["datafusion", "duckdb", "polars", "pyarrow"]
     model = "unknown processor"
     with open("/proc/cpuinfo") as info:
         for line in info:
