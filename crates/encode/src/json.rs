@@ -32,7 +32,7 @@ pub(crate) use body::Lines;
 /// Text of a part: plain, so that it stays in the processor's caches; and to be compressed, where every part begins
 /// without anything to point back at.
 const PLAIN_PART_BYTES: usize = 1 << 20;
-const GZIP_PART_BYTES: usize = 4 << 20;
+const GZIP_PART_BYTES: usize = 2 << 20;
 
 /// Room beyond what a part's rows are thought to take.
 const SLACK_BYTES: usize = 64 << 10;
