@@ -53,7 +53,7 @@ fn rows(kind: Kind) -> RecordBatch {
             Kind::Unique => Arc::new(StringArray::from_iter_values(
                 hashes.map(|it| format!("{it:016x}@example.com")),
             )),
-            Kind::Numbers if salt % 3 == 0 => {
+            Kind::Numbers if salt.is_multiple_of(3) => {
                 let instants = hashes.map(|it| (it >> 14).cast_signed());
                 Arc::new(TimestampMicrosecondArray::from_iter_values(instants).with_timezone("UTC"))
             }

@@ -57,7 +57,7 @@ pub struct JsonParts {
     compression: Compression,
     verdict: Verdict,
     buffers: Spare,
-    compressors: Mutex<Vec<Box<RowGzip>>>,
+    compressors: Mutex<Vec<RowGzip>>,
 }
 
 impl JsonLines {
@@ -120,7 +120,7 @@ impl JsonParts {
             let mut spare = lock(&self.compressors);
             if spare.len() < COMPRESSORS_MAX {
                 compressor.restart();
-                spare.push(compressor);
+                spare.push(*compressor);
             }
         }
         Ok(Part {
@@ -139,7 +139,7 @@ impl JsonParts {
             }
             Compression::Gzip if rows.nth == 0 => (Body::first(&self.verdict), compressed()),
             Compression::Gzip => {
-                let spare = lock(&self.compressors).pop();
+                let spare = lock(&self.compressors).pop().map(Box::new);
                 (Body::other(&self.verdict, spare), compressed())
             }
         }

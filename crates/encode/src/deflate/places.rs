@@ -126,6 +126,10 @@ fn hash(text: &[u8], mark: Mark) -> u64 {
 }
 
 #[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "few bits are left of the hash"
+)]
 const fn slot(hash: u64, bits: u32) -> usize {
     (hash >> (64 - bits)) as usize
 }

@@ -3,6 +3,7 @@
 //! The one law: a decoder that panics or comes up short is a corrupt source, never a short file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use offtake_model::{ErrorCode, Fault};
@@ -46,7 +47,7 @@ impl Decoding {
 }
 
 fn decode_whole(fetched: Fetched, batches: &mpsc::Sender<RecordBatch>) -> Result<u64, Stop> {
-    let file = fetched.file.clone();
+    let file = Arc::clone(&fetched.file);
     let expected = fetched.rows();
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(fetched, batches)));
     let corrupt = |what: &str| {
