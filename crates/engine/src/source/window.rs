@@ -213,11 +213,8 @@ impl Read for WindowRead {
             self.position += self.held.len() as u64;
         }
         let count = buffer.len().min(self.held.len());
-        let bytes = self.held.split_to(count);
-        buffer
-            .iter_mut()
-            .zip(bytes)
-            .for_each(|(to, from)| *to = from);
+        let (read, _) = buffer.split_at_mut(count);
+        read.copy_from_slice(&self.held.split_to(count));
         Ok(count)
     }
 }
