@@ -6,8 +6,8 @@
 use offtake_model::change::SourceRef;
 use offtake_model::id::ConnectionId;
 use offtake_model::resource::{
-    Auth, Connection, ConnectionState, Dataset, DatasetEntry, Flow, FlowState, LastOperation,
-    Object, SealedSecret, SourceConnection, SpecRef, TableFormat, TargetConnection,
+    Dataset, DatasetEntry, Flow, FlowState, LastOperation, Object, SourceConnection, SpecRef,
+    TableFormat, TargetConnection,
 };
 use offtake_model::{DatasetId, Fault, Millis, ResourceBody, ResourceId, ResourceKind, Schedule};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,10 @@ use serde_json::Value;
 
 use super::{from_json, kind_name, to_json};
 use crate::failure::corrupt;
+
+mod connection;
+
+use connection::{ConnectionRow, StateRow, state_of, state_row};
 
 /// A body's parts: its JSON, and for a flow its columns.
 pub(crate) struct BodyRow {
@@ -93,92 +97,6 @@ impl From<SpecRow> for SpecRef {
         Self {
             id: row.id,
             version: row.version,
-        }
-    }
-}
-
-/// Written for drafts only: connections were there before drafts of them.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum StateRow {
-    Draft,
-}
-
-fn state_row(state: ConnectionState) -> Option<StateRow> {
-    (state == ConnectionState::Draft).then_some(StateRow::Draft)
-}
-
-fn state_of(row: Option<StateRow>) -> ConnectionState {
-    row.map_or(ConnectionState::Enabled, |StateRow::Draft| {
-        ConnectionState::Draft
-    })
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ConnectionRow {
-    name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    spec: SpecRow,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    auth: Option<AuthRow>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    state: Option<StateRow>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AuthRow {
-    spec_name: String,
-    shown: Object,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sealed: Option<String>,
-    authorized_date: String,
-}
-
-impl From<&Connection> for ConnectionRow {
-    fn from(it: &Connection) -> Self {
-        Self {
-            name: it.name.clone(),
-            description: it.description.clone(),
-            spec: (&it.spec).into(),
-            auth: it.auth.as_ref().map(AuthRow::from),
-            state: state_row(it.state),
-        }
-    }
-}
-
-impl From<ConnectionRow> for Connection {
-    fn from(row: ConnectionRow) -> Self {
-        Self {
-            name: row.name,
-            description: row.description,
-            spec: row.spec.into(),
-            auth: row.auth.map(Auth::from),
-            state: state_of(row.state),
-        }
-    }
-}
-
-impl From<&Auth> for AuthRow {
-    fn from(it: &Auth) -> Self {
-        Self {
-            spec_name: it.spec_name.clone(),
-            shown: it.shown.clone(),
-            sealed: it.sealed.as_ref().map(|sealed| sealed.text.clone()),
-            authorized_date: it.authorized_date.clone(),
-        }
-    }
-}
-
-impl From<AuthRow> for Auth {
-    fn from(row: AuthRow) -> Self {
-        Self {
-            spec_name: row.spec_name,
-            shown: row.shown,
-            sealed: row.sealed.map(|text| SealedSecret { text }),
-            authorized_date: row.authorized_date,
         }
     }
 }

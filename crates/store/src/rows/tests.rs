@@ -52,6 +52,18 @@ fn a_connection_is_stored_with_its_secret_sealed() {
 }
 
 #[test]
+fn only_a_draft_is_stored_with_its_state() {
+    let body = ResourceBody::Connection(Connection {
+        name: "bucket".to_owned(),
+        description: None,
+        spec: spec(),
+        auth: None,
+        state: ConnectionState::Draft,
+    });
+    check(&body, include_str!("golden/draft.json"));
+}
+
+#[test]
 fn a_source_connection_is_stored_with_its_datasets() {
     let body = ResourceBody::Source(SourceConnection {
         name: "source".to_owned(),
