@@ -1,7 +1,7 @@
 //! Converts a folder of Parquet files: `convert <from> <to> <form> <threads> [apart] [whole]`.
 //!
-//! Files are divided and packed as the planner does it; with `whole` all rows become one file. With `apart` the files are
-//! written by worker processes, as the service does it.
+//! Files are divided and packed as the planner does it; with `whole` all rows become one file. With `apart` the files
+//! are written by worker processes, as the service does it.
 
 #[path = "shared/local.rs"]
 mod local;
