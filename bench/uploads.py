@@ -162,7 +162,7 @@ def sftp(name, port):
         "params": {},
     }
     unchecked = ["-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR"]
-    batch = f"printf 'mkdir %s\\nput -r %s/. %s\\n' '{{path}}' '{{from}}' '{{path}}'"
+    batch = "printf 'mkdir %s\\nput -r %s/. %s\\n' '{path}' '{from}' '{path}'"
     login = f"sftp -q -b - -P {port} -i {known('SFTP_KEY_ED25519')} {' '.join(unchecked)} {user}@{host}"
     peer = {
         "RCLONE_CONFIG_TO_TYPE": "sftp",

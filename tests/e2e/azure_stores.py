@@ -16,7 +16,7 @@ from azure.storage.filedatalake import DataLakeServiceClient
 
 from bed import Start, need
 from offtake import Destination
-from store import Store, StoreWatcher
+from store import Store
 
 BLOB = "6d6b59bf-fb58-4107-9064-4d246c0e5bb2"
 BLOB_FLOW = "95bd8965-fc8a-4119-b9c3-944c2c2df6d2"
@@ -34,6 +34,8 @@ def trusting() -> dict[str, str]:
 
 class Container(Store):
     """A container of Azurite. What is staged is a blob without committed blocks, or a hidden mark."""
+
+    gone = (AzureError,)
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -95,6 +97,8 @@ TENANT, ACCOUNT, SYSTEM = "33333333-3333-3333-3333-333333333333", "lake", "expor
 class FileSystem(Store):
     """A file system of a Data Lake account of the test's own. What is staged is a file in the staging folder."""
 
+    gone = (AzureError,)
+
     def __init__(self, folder: Path, start: Start, *options: str) -> None:
         super().__init__(folder)
         root = folder / f"lake-{uuid.uuid4().hex[:8]}"
@@ -143,12 +147,6 @@ class FileSystem(Store):
 
     def remove(self) -> None:
         """Goes with the test's folder."""
-
-
-class AzureWatcher(StoreWatcher):
-    """Lists a place of Azure's all the time."""
-
-    gone = (AzureError,)
 
 
 KINDS: dict[str, Callable[[Path, Start], Store]] = {

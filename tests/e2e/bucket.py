@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from bed import known, need
 from offtake import S3, S3_FLOW, Destination
-from store import Store, StoreWatcher
+from store import Store
 
 # The strict one and the quick one.
 SERVERS = ["radosgw", "moto"]
@@ -31,6 +31,8 @@ def strictest() -> str:
 
 class Bucket(Store):
     """A bucket of the test's own."""
+
+    gone = (ClientError,)
 
     def __init__(self, server: str, folder: Path) -> None:
         super().__init__(folder)
@@ -92,9 +94,3 @@ class Bucket(Store):
         for key in self.objects():
             self.client.delete_object(Bucket=self.name, Key=key)
         self.client.delete_bucket(Bucket=self.name)
-
-
-class BucketWatcher(StoreWatcher):
-    """Lists a bucket all the time."""
-
-    gone = (ClientError,)

@@ -12,16 +12,14 @@ from typing import Any
 import boto3
 import paramiko
 import pytest
-from azure.core.exceptions import AzureError
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from azure_stores import Container, FileSystem
 from bed import Start, need
 from bucket import Bucket, strictest
 from offtake import ZONE, Destination
 from oracle import staged
-from store import Store, StoreWatcher
+from store import Store
 
 GOOGLE = "c5d93acb-ea8b-4b14-8f53-02138444ae99"
 GOOGLE_FLOW = "585c15c4-6cbf-4126-8f87-e26bff78b657"
@@ -36,6 +34,8 @@ def trusting() -> dict[str, str]:
 
 class Zone(Store):
     """The landing zone in the service's own folder. What is staged has a hidden name."""
+
+    gone = (OSError,)
 
     def __init__(self, folder: Path, data_dir: Path) -> None:
         super().__init__(folder)
@@ -96,6 +96,8 @@ class GoogleBucket(Bucket):
 
 class Remote(Store):
     """A folder of the test's own on the OpenSSH server. What is staged has a hidden name."""
+
+    gone = (OSError,)
 
     def __init__(self, folder: Path, auth: dict[str, Any]) -> None:
         super().__init__(folder)
@@ -172,10 +174,11 @@ def with_key() -> dict[str, Any]:
     return {"specName": "SFTP with SSH Key", "params": {"sshKey": key}}
 
 
-# Every destination, SFTP with both its ways to log in.
+# Every destination: S3 on a strict and on a quick server, SFTP with both its ways to log in.
 PLACES: dict[str, Callable[[Path, Start], Store]] = {
     "zone": lambda folder, _: Zone(folder, folder / "data"),
     "s3": lambda folder, _: Bucket(strictest(), folder),
+    "s3-moto": lambda folder, _: Bucket("moto", folder),
     "gcs": lambda folder, _: GoogleBucket(folder),
     "blob": lambda folder, _: Container(folder),
     "adls": FileSystem,
@@ -183,11 +186,8 @@ PLACES: dict[str, Callable[[Path, Start], Store]] = {
     "sftp-key": lambda folder, _: Remote(folder, with_key()),
 }
 
-
-class PlaceWatcher(StoreWatcher):
-    """Lists a place all the time; what a listing meets while files move is for the next one to see whole."""
-
-    gone = (ClientError, AzureError, OSError)
+# Of each kind one, where the protocol is what matters.
+SINKS = [kind for kind in PLACES if kind not in ("s3-moto", "sftp-key")]
 
 
 @pytest.fixture

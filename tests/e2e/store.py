@@ -18,6 +18,9 @@ from oracle import Delivered, Watcher, check_exactly_once, check_files, check_fo
 class Store(abc.ABC):
     """A place of the test's own."""
 
+    # What a listing says when files move under it, or the place is taken away at the test's end.
+    gone: tuple[type[Exception], ...] = ()
+
     def __init__(self, folder: Path) -> None:
         self.mirror = folder / f"store-{uuid.uuid4().hex[:8]}"
 
@@ -76,9 +79,6 @@ class Store(abc.ABC):
 class StoreWatcher(Watcher):
     """Lists the place all the time and remembers each object with every size it was seen at."""
 
-    # What a listing says when the place is taken away at the test's end.
-    gone: tuple[type[Exception], ...] = ()
-
     def __init__(self, store: Store) -> None:
         super().__init__(store.mirror)
         self.store = store
@@ -92,7 +92,7 @@ class StoreWatcher(Watcher):
     def _look(self) -> None:
         try:
             found = self.store.objects()
-        except self.gone:
+        except self.store.gone:
             return
         self.looks += 1
         for key, size in found.items():

@@ -10,20 +10,16 @@ from typing import Any
 
 import pytest
 import requests
-from deltalake import write_deltalake
 
-import values
-import wide
-from azure_stores import ACCOUNT, ALLOWED, KINDS, AzureWatcher, Container, FileSystem, trusting
+from azure_stores import ACCOUNT, ALLOWED, KINDS, Container, FileSystem, trusting
 from azure_stores import store_of as store_of
 from bed import Start, need
 from offtake import FLOWS, Destination, Offtake
-from oracle import row_ids
-from store import Store
+from store import Store, StoreWatcher
 from table import DeltaTable
 from test_crash import some
-from test_interop import FORMATS, rows_of
 from test_s3 import SOON, wait_for_fault
+
 
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, store_of: Callable[[str], Any]) -> Store:
@@ -49,48 +45,6 @@ def table(service: Offtake) -> DeltaTable:
     made = DeltaTable(service.data_dir / "lake" / "events")
     made.append(1000, files=4)
     return made
-
-
-def test_every_value_arrives_in_every_format_and_increments_are_exact(service: Offtake, store: Store) -> None:
-    place = service.data_dir / "lake" / "wide"
-    first, second = wide.table(300, 1), wide.table(40, 2, 300)
-    write_deltalake(place, first)
-    dataset = service.add_dataset("wide", "lake://default/wide")
-    to = store.destination()
-    flows = [service.make_flow(dataset, kind, packed, f"{kind}-{packed}", to=to) for kind, packed in FORMATS]
-
-    for expected, mode in ((first, "full"), (second, "incremental")):
-        if mode == "incremental":
-            write_deltalake(place, second, mode="append")
-        for run in [service.start_run(flow) for flow in flows]:
-            service.wait_for_run(run)
-        found = store.manifests()
-        for flow in flows:
-            delivered = [it for it in found if it.body["flow"] == flow][-1]
-            assert delivered.body["mode"] == mode
-            unlike = values.differences(rows_of(delivered, expected.schema), values.rows_of(expected))
-            assert not unlike, f"{delivered.body['files']}: {unlike}"
-    assert store.staged() == []
-
-
-def test_rows_arrive_once_whole_and_under_the_eyes_of_a_watcher(
-    service: Offtake, table: DeltaTable, store: Store
-) -> None:
-    dataset = service.add_dataset("events", "lake://default/events")
-    flow = service.make_flow(dataset, "JSON", "GZIP", to=store.destination(), includeFileManifest=True)
-    with AzureWatcher(store) as watcher:
-        first = service.wait_for_run(service.start_run(flow))
-        appended = table.append(77)
-        second = service.wait_for_run(service.start_run(flow))
-
-    found = store.check(table.next_row)
-    assert sorted(row_ids(found[1])) == list(appended)
-    watcher.check(found)
-    assert watcher.looks > 2 and watcher.sizes
-    assert store.staged() == []
-    for run, delivered in zip((first, second), found, strict=True):
-        assert run["metrics"]["recordSummary"]["outputRecordCount"] == delivered.body["totalRows"]
-        assert run["metrics"]["sizeSummary"]["outputBytes"] == delivered.body["totalBytes"]
 
 
 def test_blobs_carry_the_tag_of_their_attempt_and_no_encoding(
@@ -298,7 +252,7 @@ def test_a_store_that_spoils_a_call_gets_no_row_twice_and_loses_none(
     string = container.key_string(BlobEndpoint=f"{proxy}/{need('AZURE_ACCOUNT')}")
     flow = service.make_flow(dataset, "JSON", "GZIP", to=container.destination(connectionString=string))
     requests.put(f"{proxy}/_testbed/faults", json=[FAULTS[fault]], timeout=10).raise_for_status()
-    with AzureWatcher(container) as watcher:
+    with StoreWatcher(container) as watcher:
         service.wait_for_run(service.start_run(flow))
     (told,) = requests.get(f"{proxy}/_testbed/faults", timeout=10).json()
     assert told["fired"] == FAULTS[fault].get("times", 1), told
@@ -390,7 +344,7 @@ def test_a_lake_that_spoils_a_call_gets_no_row_twice_and_loses_none(
     flow = service.make_flow(dataset, "JSON", "GZIP", to=lake.destination())
     faults = f"{lake.authority}/_testbed/faults"
     requests.put(faults, json=[LAKE_FAULTS[fault]], verify=need("CA"), timeout=10).raise_for_status()
-    with AzureWatcher(lake) as watcher:
+    with StoreWatcher(lake) as watcher:
         service.wait_for_run(service.start_run(flow))
     (told,) = requests.get(faults, verify=need("CA"), timeout=10).json()["faults"]
     assert told["seen"] > LAKE_FAULTS[fault].get("times", 1), told

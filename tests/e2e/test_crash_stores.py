@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from offtake import FLOWS, Offtake, until
-from places import PLACES, PlaceWatcher, trusting
+from places import SINKS, trusting
 from places import place_of as place_of
 from store import Store, StoreWatcher
 from table import DeltaTable
@@ -19,7 +19,7 @@ from test_crash import APPENDED, FILES, LOST_REPLIES, MATRIX, ROWS, SHORT_LEASE,
 from test_crash import original as original
 from test_crash import undisturbed as undisturbed
 
-KINDS = [kind for kind in PLACES if kind not in ("zone", "sftp-key")]
+KINDS = [kind for kind in SINKS if kind != "zone"]
 
 SCHEDULERS = "after-run-insert=kill"
 
@@ -66,7 +66,7 @@ def test_a_killed_delivery_ends_as_if_nothing_had_happened(
         flow = service.make_flow(dataset, file_type, compression, to=store.destination())
         assert service.terminate() == 0
 
-        with PlaceWatcher(store) as watcher:
+        with StoreWatcher(store) as watcher:
             die(service, failpoints, lambda: service.ask_for_run(flow))
             service.start()
             finish(service, flow, 1)
@@ -100,7 +100,7 @@ def test_a_lost_reply_is_asked_for_again_by_the_same_service(
     service.start(f"{place}=1*error")
     dataset = service.add_dataset("events", "lake://default/events")
     flow = service.make_flow(dataset, "PARQUET", "GZIP", to=store.destination())
-    with PlaceWatcher(store) as watcher:
+    with StoreWatcher(store) as watcher:
         service.wait_for_run(service.start_run(flow))
     check_outcome(service, store, watcher, ROWS, undisturbed("PARQUET", "GZIP")[:1])
 

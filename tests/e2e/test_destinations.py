@@ -1,4 +1,4 @@
-"""The documented requests for every destination, in every format: each value arrives, read by programs that are not ours."""
+"""The documented requests for every destination: each value arrives in every format, read by programs that are not ours."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from deltalake import write_deltalake
 import values
 import wide
 from offtake import Offtake
-from oracle import check_files
+from oracle import check_files, row_ids
 from places import PLACES, trusting
 from places import place_of as place_of
-from store import Store
+from store import Store, StoreWatcher
+from table import DeltaTable
 from test_interop import FORMATS, rows_of
 
 
@@ -43,3 +44,30 @@ def test_every_value_arrives_in_every_format_and_increments_are_exact(
             unlike = values.differences(rows_of(delivered, expected.schema), values.rows_of(expected))
             assert not unlike, f"{delivered.body['files']}: {unlike}"
     place.check_swept()
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_rows_arrive_once_whole_and_under_the_eyes_of_a_watcher(
+    make: Callable[..., Offtake], place_of: Callable[[str], Store], kind: str
+) -> None:
+    place = place_of(kind)
+    service = make(**trusting()).start()
+    table = DeltaTable(service.data_dir / "lake" / "events")
+    table.append(1000, files=4)
+    dataset = service.add_dataset("events", "lake://default/events")
+    flow = service.make_flow(dataset, "JSON", "GZIP", to=place.destination(), includeFileManifest=True)
+    with StoreWatcher(place) as watcher:
+        first = service.wait_for_run(service.start_run(flow))
+        appended = table.append(77)
+        second = service.wait_for_run(service.start_run(flow))
+
+    found = place.check(table.next_row)
+    assert [it.body["mode"] for it in found] == ["full", "incremental"]
+    assert sorted(row_ids(found[1])) == list(appended)
+    watcher.check(found)
+    assert watcher.looks > 2 and watcher.sizes
+    assert place.staged() == []
+    for run, delivered in zip((first, second), found, strict=True):
+        assert run["metrics"]["recordSummary"]["outputRecordCount"] == delivered.body["totalRows"]
+        assert run["metrics"]["sizeSummary"]["outputBytes"] == delivered.body["totalBytes"]
+        assert run["metrics"]["fileSummary"]["outputFileCount"] == len(delivered.body["files"])

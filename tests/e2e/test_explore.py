@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import test_sftp
-from azure_stores import KINDS, trusting
+from azure_stores import trusting
 from azure_stores import store_of as store_of
 from bed import need
-from bucket import ALLOWED, Bucket
+from bucket import Bucket
 from offtake import FLOWS, LANDING_ZONE, Answer, Destination, Offtake
 from table import DeltaTable
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from offtake import Offtake
-from places import PLACES, PlaceWatcher, trusting
+from places import SINKS, trusting
 from places import place_of as place_of
-from store import Store
+from store import Store, StoreWatcher
 from table import DeltaTable
 from test_crash import SOON_SWEPT, die, finish
 
@@ -30,7 +30,7 @@ ROWS, FILES = 300, 3
 LEASE = {"OFFTAKE__DELIVERY__LEASE_SECS": "1", "OFFTAKE__DELIVERY__RETRY_SECS": "1"}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PLACES if kind != "sftp-key"])
+@pytest.mark.parametrize("kind", SINKS)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_many_kills_leave_every_row_once_and_nothing_partial(
     make: Callable[..., Offtake], place_of: Callable[[str], Store], deep: bool, kind: str, moment: str
@@ -45,7 +45,7 @@ def test_many_kills_leave_every_row_once_and_nothing_partial(
     flow = service.make_flow(dataset, "PARQUET", "GZIP", to=place.destination())
     service.kill()
 
-    with PlaceWatcher(place) as watcher:
+    with StoreWatcher(place) as watcher:
         for kill in range(kills):
             if kill:
                 table.append(ROWS, files=FILES)

@@ -28,7 +28,7 @@ from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 from azure_stores import trusting
 from bed import need
 from bucket import ALLOWED, Bucket
-from offtake import FLOWS, Answer, Offtake, error_codes, until
+from offtake import FLOWS, Answer, Offtake, until
 from oracle import check_exactly_once, check_files, manifests
 from table import DeltaTable
 

@@ -7,16 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from deltalake import write_deltalake
 
-import values
-import wide
 from bed import Start, need
-from bucket import ALLOWED, SERVERS, Bucket, BucketWatcher
+from bucket import ALLOWED, SERVERS, Bucket
 from offtake import FLOWS, Offtake, error_codes, status, until
-from oracle import row_ids
+from store import StoreWatcher
 from table import DeltaTable
-from test_interop import FORMATS, rows_of
 
 # Faults that pass are tried again soon, leftovers go at once.
 SOON = {"OFFTAKE__DELIVERY__RETRY_SECS": "1", "OFFTAKE__DELIVERY__LEFTOVER_GRACE_SECS": "1"}
@@ -34,55 +30,6 @@ def table(service: Offtake) -> DeltaTable:
     made = DeltaTable(service.data_dir / "lake" / "events")
     made.append(1000, files=4)
     return made
-
-
-@pytest.mark.parametrize("server", SERVERS)
-def test_every_value_arrives_in_every_format_and_increments_are_exact(
-    service: Offtake, bucket_on: Callable[[str], Bucket], server: str
-) -> None:
-    bucket = bucket_on(server)
-    place = service.data_dir / "lake" / "wide"
-    first, second = wide.table(300, 1), wide.table(40, 2, 300)
-    write_deltalake(place, first)
-    dataset = service.add_dataset("wide", "lake://default/wide")
-    to = bucket.destination()
-    flows = [service.make_flow(dataset, kind, packed, f"{kind}-{packed}", to=to) for kind, packed in FORMATS]
-
-    for expected, mode in ((first, "full"), (second, "incremental")):
-        if mode == "incremental":
-            write_deltalake(place, second, mode="append")
-        for run in [service.start_run(flow) for flow in flows]:
-            service.wait_for_run(run)
-        found = bucket.manifests()
-        for flow in flows:
-            delivered = [it for it in found if it.body["flow"] == flow][-1]
-            assert delivered.body["mode"] == mode
-            unlike = values.differences(rows_of(delivered, expected.schema), values.rows_of(expected))
-            assert not unlike, f"{delivered.body['files']}: {unlike}"
-    assert bucket.uploads() == []
-
-
-@pytest.mark.parametrize("server", SERVERS)
-def test_rows_arrive_once_whole_and_under_the_eyes_of_a_watcher(
-    service: Offtake, table: DeltaTable, bucket_on: Callable[[str], Bucket], server: str
-) -> None:
-    bucket = bucket_on(server)
-    dataset = service.add_dataset("events", "lake://default/events")
-    flow = service.make_flow(dataset, "JSON", "GZIP", to=bucket.destination())
-    with BucketWatcher(bucket) as watcher:
-        first = service.wait_for_run(service.start_run(flow))
-        appended = table.append(77)
-        second = service.wait_for_run(service.start_run(flow))
-
-    found = bucket.check(table.next_row)
-    assert sorted(row_ids(found[1])) == list(appended)
-    watcher.check(found)
-    assert watcher.looks > 2 and watcher.sizes
-    assert bucket.uploads() == []
-    for run, delivered in zip((first, second), found, strict=True):
-        assert run["metrics"]["recordSummary"]["outputRecordCount"] == delivered.body["totalRows"]
-        assert run["metrics"]["sizeSummary"]["outputBytes"] == delivered.body["totalBytes"]
-        assert run["metrics"]["fileSummary"]["outputFileCount"] == len(delivered.body["files"])
 
 
 def test_objects_carry_the_tag_of_their_attempt_and_no_encoding(
@@ -229,7 +176,7 @@ def test_a_store_that_spoils_a_call_gets_no_row_twice_and_loses_none(
     dataset = service.add_dataset("events", "lake://default/events")
     flow = service.make_flow(dataset, "JSON", "GZIP", to=bucket.destination(endpoint=proxy))
     requests.put(f"{proxy}/_testbed/faults", json=[FAULTS[fault]], timeout=10).raise_for_status()
-    with BucketWatcher(bucket) as watcher:
+    with StoreWatcher(bucket) as watcher:
         service.wait_for_run(service.start_run(flow))
     (told,) = requests.get(f"{proxy}/_testbed/faults", timeout=10).json()
     assert told["fired"] == FAULTS[fault].get("times", 1), told
