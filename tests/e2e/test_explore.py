@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import urllib.parse
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import test_sftp
-from azure_stores import trusting
 from azure_stores import store_of as store_of
-from bed import need
 from bucket import Bucket
 from offtake import FLOWS, LANDING_ZONE, Answer, Destination, Offtake
+from places import place_of as place_of
+from places import trusting
+from store import Store
 from table import DeltaTable
 
 ROWS = 100
@@ -120,22 +119,16 @@ def test_more_than_a_page_is_cut_off(service: Offtake, store_of: Callable[[str],
     assert [entry["name"] for entry in found[:2]] == ["0000", "0001"]
 
 
-def test_an_sftp_account_is_shown(service: Offtake) -> None:
-    top = f"shown-{uuid.uuid4().hex}"
-    spec = {"id": test_sftp.SFTP, "version": "1.0"}
-    body = {"name": "sftp", "connectionSpec": spec, "auth": test_sftp.ssh_key("ED25519")}
-    base = f"/connections/{service.create('connections', body)}"
-    assert explore(service, base, f"/{top}/é a/") == []
-    dataset = service.add_dataset("events", "lake://default/events")
-    form = ("JSON", "GZIP")
-    flow = test_sftp.make_flow(service, dataset, test_sftp.password(), f"{top}/é a", form)
-    service.wait_for_run(service.start_run(flow))
-    assert f"/{top}/" in names(explore(service, base))
-    assert names(explore(service, base, f"/{top}/")) == [f"/{top}/é a/"]
-    below = f"/{top}/é a"
+def test_an_sftp_account_is_shown(service: Offtake, place_of: Callable[[str], Store]) -> None:
+    remote = place_of("sftp-key")
+    base = f"/connections/{service.create_base(remote.destination())}"
+    assert explore(service, base, f"/{remote.name}/é a/") == []
+    base, dataset = deliver(service, remote.destination(), "é a")
+    below = f"/{remote.name}/é a"
+    assert f"/{remote.name}/" in names(explore(service, base))
+    assert names(explore(service, base, f"/{remote.name}/")) == [f"{below}/"]
     assert set(names(explore(service, base, below))) == {f"{below}/{dataset}/", f"{below}/_offtake/"}
-    upload = Path(need("SFTP_FOLDER")) / top / "é a" / dataset
-    (upload / ".hidden.part").touch()
-    assert names(explore(service, base, f"{below}/{dataset}")) == [
-        f"{below}/{dataset}/{entry.name}/" for entry in sorted(upload.iterdir()) if entry.is_dir()
-    ]
+    before = names(explore(service, base, f"{below}/{dataset}"))
+    assert len(before) == 1
+    remote.client.open(f"{below[1:]}/{dataset}/.hidden.part", "wb").close()
+    assert names(explore(service, base, f"{below}/{dataset}")) == before
