@@ -19,12 +19,12 @@ import sys
 import time
 import uuid
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from run import HERE, describe, run
 
 BED = "OFFTAKE_TESTBED_"
+
+# OpenSSH's client as it is, and asked to have each file written to disk, as offtake always asks.
+SFTP_PUTS = {"sftp": "-r", "sftp, synced": "-f -r"}
 
 
 def main():
@@ -50,16 +50,25 @@ def parse():
 
 
 def make(folder, megabytes):
-    """Eight gzip Parquet files of bytes that nothing makes smaller."""
+    """Eight gzip Parquet files of bytes that nothing makes smaller, made by a process of its own: peaks are inherited."""
     place = os.path.join(folder, f"upload-{megabytes}")
     if not os.path.exists(place):
         os.makedirs(place + ".part")
-        for number in range(8):
-            rows = [os.urandom(1 << 16) for _ in range(megabytes * 2)]
-            name = os.path.join(place + ".part", f"{number}.parquet")
-            pq.write_table(pa.table({"bytes": rows}), name, compression="gzip", compression_level=1, use_dictionary=False)
+        subprocess.run([sys.executable, "-B", "-c", MAKE, place + ".part", str(megabytes)], check=True)
         os.rename(place + ".part", place)
     return place
+
+
+MAKE = """
+import os, sys
+import pyarrow as pa, pyarrow.parquet as pq
+
+place, megabytes = sys.argv[1], int(sys.argv[2])
+for number in range(8):
+    rows = pa.table({"bytes": [os.urandom(1 << 16) for _ in range(megabytes * 2)]})
+    name = os.path.join(place, f"{number}.parquet")
+    pq.write_table(rows, name, compression="gzip", compression_level=1, use_dictionary=False)
+"""
 
 
 class Helper:
@@ -162,7 +171,7 @@ def sftp(name, port):
         "params": {},
     }
     unchecked = ["-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR"]
-    batch = "printf 'mkdir %s\\nput -r %s/. %s\\n' '{path}' '{from}' '{path}'"
+    batch = "printf 'mkdir %s\\nput {options} %s/. %s\\n' '{path}' '{from}' '{path}'"
     login = f"sftp -q -b - -P {port} -i {known('SFTP_KEY_ED25519')} {' '.join(unchecked)} {user}@{host}"
     peer = {
         "RCLONE_CONFIG_TO_TYPE": "sftp",
@@ -172,12 +181,14 @@ def sftp(name, port):
         "RCLONE_CONFIG_TO_KEY_FILE": known("SFTP_KEY_ED25519"),
         "RCLONE_SFTP_DISABLE_HASHCHECK": "true",
     }
-    peers = {"sftp": ["sh", "-c", f"{batch} | {login}"], "rclone": ["rclone", "copy", "{from}", "to:{path}"]}
+    shell = {name: ["sh", "-c", f"{batch} | {login}".replace("{options}", put)] for name, put in SFTP_PUTS.items()}
+    peers = shell | {"rclone": ["rclone", "copy", "{from}", "to:{path}"]}
     return Place(name, destination, {"BENCH_KEY": key}, peers, peer)
 
 
 def measure(options, place, source):
     runs = {program: [] for program in ("offtake", *place.peers)}
+    idle = []
     failed = {}
     for _ in range(options.rounds):
         for program in runs:
@@ -186,9 +197,12 @@ def measure(options, place, source):
             path = f"bench-{uuid.uuid4().hex[:8]}"
             try:
                 runs[program].append(once(options, place, program, source, path))
+                if program == "offtake":
+                    idle.append(run(*nothing_new(options, place)))
             except RuntimeError as error:
                 failed[program] = str(error)
             sweep(place, path)
+    runs["offtake, nothing new"] = idle
     for program, taken in runs.items():
         print(place.name, program, [round(one["wall_s"], 2) for one in taken], failed.get(program, ""), flush=True)
     return [
@@ -205,7 +219,6 @@ def once(options, place, program, source, path):
         return run(command, empty, neutral() | place.environment)
     file = os.path.join(options.data, "upload.json")
     state = os.path.join(options.data, "upload.state")
-    shutil.rmtree(state, ignore_errors=True)
     folder = "remotePath" if place.destination["type"] == "sftp" else "path"
     destination = place.destination | {"params": place.destination["params"] | {folder: path}}
     content = {
@@ -215,9 +228,16 @@ def once(options, place, program, source, path):
     }
     with open(file, "w") as told:
         json.dump(content, told)
+    shutil.rmtree(state, ignore_errors=True)
+    return run(*nothing_new(options, place))
+
+
+def nothing_new(options, place):
+    """The call by which offtake delivers what is new by its state; the second time that is nothing."""
+    file, state = os.path.join(options.data, "upload.json"), os.path.join(options.data, "upload.state")
     allowed = {"OFFTAKE__NETWORK__ALLOW": '["127.0.0.0/8", "::1"]', "OFFTAKE__NETWORK__CA_FILE": known("CA") or ""}
-    command = [options.offtake, "run", file, "--state", state]
-    return run(command, empty, neutral() | place.secrets | {name: value for name, value in allowed.items() if value})
+    settings = place.secrets | {name: value for name, value in allowed.items() if value}
+    return [options.offtake, "run", file, "--state", state], os.path.join(options.data, "nothing"), neutral() | settings
 
 
 def neutral():
