@@ -118,9 +118,9 @@ def said(script, *arguments):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def run(command, target, environment=None):
+def run(command, target):
     begun = time.monotonic()
-    settings = (environment or os.environ) | SETTINGS
+    settings = os.environ | SETTINGS
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=settings)
     talk = child.stderr.read()
     _, status, used = os.wait4(child.pid, 0)

@@ -19,7 +19,7 @@ import sys
 import time
 import uuid
 
-from run import HERE, describe, run
+from run import HERE, describe
 
 BED = "OFFTAKE_TESTBED_"
 
@@ -69,6 +69,36 @@ for number in range(8):
     name = os.path.join(place, f"{number}.parquet")
     pq.write_table(rows, name, compression="gzip", compression_level=1, use_dictionary=False)
 """
+
+
+# Runs a command and waits also for what it left behind: a worker may end after its service, uncounted.
+COUNT = """
+import ctypes, json, os, resource, subprocess, sys, time
+
+SUBREAPER = 36
+ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+begun = time.monotonic()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+wall = time.monotonic() - begun
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    pass
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+counted = {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1000}
+print(json.dumps(counted | {"failed": done.stderr.decode(errors="replace") if done.returncode else ""}))
+"""
+
+
+def run(command, environment):
+    """Wall time, processor time and the largest process of a command and all that it started."""
+    wrapped = [sys.executable, "-B", "-c", COUNT, *command]
+    counted = json.loads(subprocess.run(wrapped, env=environment, stdout=subprocess.PIPE, check=True).stdout)
+    failed = counted.pop("failed")
+    if failed:
+        raise RuntimeError(failed)
+    return counted
 
 
 class Helper:
@@ -212,11 +242,9 @@ def measure(options, place, source):
 
 
 def once(options, place, program, source, path):
-    empty = os.path.join(options.data, "nothing")
-    os.makedirs(empty, exist_ok=True)
     if program != "offtake":
         command = [part.replace("{from}", source).replace("{path}", path) for part in place.peers[program]]
-        return run(command, empty, neutral() | place.environment)
+        return run(command, neutral() | place.environment)
     file = os.path.join(options.data, "upload.json")
     state = os.path.join(options.data, "upload.state")
     folder = "remotePath" if place.destination["type"] == "sftp" else "path"
@@ -237,7 +265,7 @@ def nothing_new(options, place):
     file, state = os.path.join(options.data, "upload.json"), os.path.join(options.data, "upload.state")
     allowed = {"OFFTAKE__NETWORK__ALLOW": '["127.0.0.0/8", "::1"]', "OFFTAKE__NETWORK__CA_FILE": known("CA") or ""}
     settings = place.secrets | {name: value for name, value in allowed.items() if value}
-    return [options.offtake, "run", file, "--state", state], os.path.join(options.data, "nothing"), neutral() | settings
+    return [options.offtake, "run", file, "--state", state], neutral() | settings
 
 
 def neutral():
