@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from azure.core.exceptions import AzureError
 from azure.identity import ClientSecretCredential
 from azure.storage.blob import BlobServiceClient, generate_container_sas
 from azure.storage.filedatalake import DataLakeServiceClient
-
 from bed import Start, need
 from offtake import Destination
 from store import Store
@@ -149,21 +146,5 @@ class FileSystem(Store):
         """Goes with the test's folder."""
 
 
-KINDS: dict[str, Callable[[Path, Start], Store]] = {
-    "blob": lambda folder, _: Container(folder),
-    "adls": FileSystem,
-}
-
-
-@pytest.fixture
-def store_of(tmp_path: Path, start: Start) -> Iterator[Callable[[str], Any]]:
-    """Makes places that don't outlive the test."""
-    made: list[Store] = []
-
-    def one(kind: str) -> Store:
-        made.append(KINDS[kind](tmp_path, start))
-        return made[-1]
-
-    yield one
-    for store in made:
-        store.remove()
+# The places of Azure's among all.
+KINDS = ["blob", "adls"]

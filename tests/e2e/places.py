@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import paramiko
 import pytest
-from botocore.config import Config
 
 from azure_stores import Container, FileSystem
+from azure_stores import trusting as trusting
 from bed import Start, need
 from bucket import Bucket, strictest
 from offtake import ZONE, Destination
@@ -25,11 +24,6 @@ GOOGLE = "c5d93acb-ea8b-4b14-8f53-02138444ae99"
 GOOGLE_FLOW = "585c15c4-6cbf-4126-8f87-e26bff78b657"
 SFTP = "36965a81-b1c6-401b-99f8-22508f1e6a26"
 SFTP_FLOW = "354d6aad-4754-46e4-a576-1b384561c440"
-
-
-def trusting() -> dict[str, str]:
-    """The settings of a service that may speak to the bed, which is on loopback."""
-    return {"OFFTAKE__NETWORK__ALLOW": '["127.0.0.0/8", "::1"]', "OFFTAKE__NETWORK__CA_FILE": need("CA")}
 
 
 class Zone(Store):
@@ -69,18 +63,7 @@ class GoogleBucket(Bucket):
         Store.__init__(self, folder)
         self.endpoint = need("GCS_ENDPOINT")
         self.name = f"test-{uuid.uuid4().hex}"
-        self.client = boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=need("GCS_ACCESS_ID"),
-            aws_secret_access_key=need("GCS_SECRET"),
-            region_name="auto",
-            config=Config(
-                s3={"addressing_style": "path"},
-                retries={"total_max_attempts": 1},
-                request_checksum_calculation="when_required",
-            ),
-        )
+        self.client = self.client_of(need("GCS_ACCESS_ID"), need("GCS_SECRET"))
         self.client.create_bucket(Bucket=self.name)
 
     def destination(self, bucket: str | None = None, **auth: Any) -> Destination:
@@ -168,9 +151,9 @@ def with_password() -> dict[str, Any]:
     return {"specName": "SFTP with Password", "params": {"password": need("SFTP_PASSWORD")}}
 
 
-def with_key() -> dict[str, Any]:
-    """The other one."""
-    key = base64.b64encode(Path(need("SFTP_KEY_ED25519")).read_bytes()).decode()
+def with_key(kind: str = "ED25519") -> dict[str, Any]:
+    """The other one, with that key of the bed."""
+    key = base64.b64encode(Path(need(f"SFTP_KEY_{kind}")).read_bytes()).decode()
     return {"specName": "SFTP with SSH Key", "params": {"sshKey": key}}
 
 

@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from azure_stores import ACCOUNT, ALLOWED, KINDS, Container, FileSystem, trusting
-from azure_stores import store_of as store_of
 from bed import Start, need
 from offtake import FLOWS, Destination, Offtake
+from places import place_of as place_of
 from store import Store, StoreWatcher
 from table import DeltaTable
 from test_crash import some
@@ -22,29 +22,21 @@ from test_s3 import SOON, wait_for_fault
 
 
 @pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, store_of: Callable[[str], Any]) -> Store:
+def store(request: pytest.FixtureRequest, place_of: Callable[[str], Any]) -> Store:
     """A place of each kind."""
-    return store_of(request.param)
+    return place_of(request.param)
 
 
 @pytest.fixture
-def container(store_of: Callable[[str], Any]) -> Container:
+def container(place_of: Callable[[str], Any]) -> Container:
     """A container."""
-    return store_of("blob")
+    return place_of("blob")
 
 
 @pytest.fixture
 def service(make: Callable[..., Offtake]) -> Offtake:
     """A running service that may speak to the bed."""
     return make(**SOON, **trusting()).start()
-
-
-@pytest.fixture
-def table(service: Offtake) -> DeltaTable:
-    """A table of 1,000 rows in four files."""
-    made = DeltaTable(service.data_dir / "lake" / "events")
-    made.append(1000, files=4)
-    return made
 
 
 def test_blobs_carry_the_tag_of_their_attempt_and_no_encoding(
@@ -264,9 +256,9 @@ def test_a_store_that_spoils_a_call_gets_no_row_twice_and_loses_none(
 
 
 @pytest.fixture
-def lake(store_of: Callable[[str], Any]) -> FileSystem:
+def lake(place_of: Callable[[str], Any]) -> FileSystem:
     """A file system."""
-    return store_of("adls")
+    return place_of("adls")
 
 
 WRONG_PARAMS: dict[str, tuple[dict[str, str], str]] = {

@@ -18,10 +18,10 @@ import pytest
 
 import ingest
 from azure_stores import KINDS, trusting
-from azure_stores import store_of as store_of
 from bucket import ALLOWED
 from offtake import BINARY, FLOWS, ZONE, Destination, Offtake, status
 from oracle import Delivered, check_exactly_once, check_files, check_tiled, manifests
+from places import place_of as place_of
 from store import Store
 from table import DeltaTable
 from test_azure import mend
@@ -126,7 +126,7 @@ def elsewhere(request: pytest.FixtureRequest, place: Place) -> Store | None:
         return request.getfixturevalue("bucket")
     if request.param in KINDS:
         place.settings |= trusting()
-        return request.getfixturevalue("store_of")(request.param)
+        return request.getfixturevalue("place_of")(request.param)
     return None
 
 
@@ -265,9 +265,9 @@ def test_where_manifests_are_taken_away_a_person_must_accept_that_rows_come_twic
 
 
 def test_a_container_that_may_not_be_listed_holds_its_flow_until_it_may(
-    place: Place, table: DeltaTable, store_of: Callable[[str], Any]
+    place: Place, table: DeltaTable, place_of: Callable[[str], Any]
 ) -> None:
-    container = store_of("blob")
+    container = place_of("blob")
     place.settings |= trusting()
     service = place.service().start()
     flow = flow_over(service, container.destination(connectionString=container.sas_string("rcwd")))

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from azure_stores import store_of as store_of
 from bucket import Bucket
 from offtake import FLOWS, LANDING_ZONE, Answer, Destination, Offtake
 from places import place_of as place_of
@@ -85,8 +84,8 @@ def test_a_bucket_is_shown(service: Offtake, bucket: Bucket) -> None:
     check_containers(service, bucket.destination(), bucket.name, "no-such-bucket")
 
 
-def test_a_container_of_azure_is_shown(service: Offtake, store_of: Callable[[str], Any]) -> None:
-    container = store_of("blob")
+def test_a_container_of_azure_is_shown(service: Offtake, place_of: Callable[[str], Any]) -> None:
+    container = place_of("blob")
     check_containers(service, container.destination(), container.name, "no-such-container")
     narrow = container.destination(connectionString=container.sas_string("rcwd"))
     base = service.create_base(narrow)
@@ -95,8 +94,8 @@ def test_a_container_of_azure_is_shown(service: Offtake, store_of: Callable[[str
     assert "sig=" not in refused.text
 
 
-def test_a_file_system_of_azure_is_shown(service: Offtake, store_of: Callable[[str], Any]) -> None:
-    lake = store_of("adls")
+def test_a_file_system_of_azure_is_shown(service: Offtake, place_of: Callable[[str], Any]) -> None:
+    lake = place_of("adls")
     base, dataset = deliver(service, lake.destination(), "in/é a")
     assert names(explore(service, base)) == ["/in/"]
     assert names(explore(service, base, "/in/")) == ["/in/é a/"]
@@ -107,8 +106,8 @@ def test_a_file_system_of_azure_is_shown(service: Offtake, store_of: Callable[[s
     assert code_of(refused) == "DESTINATION_KEYS_INVALID" and "hunter2" not in refused.text
 
 
-def test_more_than_a_page_is_cut_off(service: Offtake, store_of: Callable[[str], Any]) -> None:
-    lake = store_of("adls")
+def test_more_than_a_page_is_cut_off(service: Offtake, place_of: Callable[[str], Any]) -> None:
+    lake = place_of("adls")
     base = service.create_base(lake.destination())
     top: Path = lake.root
     (top / "many" / "folder").mkdir(parents=True)

@@ -24,14 +24,6 @@ def service(make: Callable[..., Offtake]) -> Offtake:
     return make(**SOON, **ALLOWED).start()
 
 
-@pytest.fixture
-def table(service: Offtake) -> DeltaTable:
-    """A table of 1,000 rows in four files."""
-    made = DeltaTable(service.data_dir / "lake" / "events")
-    made.append(1000, files=4)
-    return made
-
-
 def test_objects_carry_the_tag_of_their_attempt_and_no_encoding(
     service: Offtake, table: DeltaTable, bucket: Bucket
 ) -> None:

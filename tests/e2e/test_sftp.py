@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,10 @@ import pytest
 from bed import need
 from offtake import FLOWS, Offtake, error_codes, until
 from oracle import row_ids
-from places import Remote, trusting, with_password
+from places import Remote, trusting, with_key, with_password
 from table import DeltaTable
 
 SOON = {"OFFTAKE__DELIVERY__RETRY_SECS": "1"}
-
-
-def with_key(kind: str) -> dict[str, Any]:
-    """A login with that key of the bed."""
-    key = base64.b64encode(Path(need(f"SFTP_KEY_{kind}")).read_bytes()).decode()
-    return {"specName": "SFTP with SSH Key", "params": {"sshKey": key}}
 
 
 @pytest.fixture
