@@ -1,4 +1,4 @@
-"""Where the time of each kind of work goes: flame graphs, and the share of each stage.
+"""Where the time of each kind of work goes: flame graphs, the share of each stage, and what this machine could do.
 
 Usage: python flame.py <offtake's convert> <folder for data> <folder for results> [--quick]
 
@@ -12,9 +12,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 
-from run import COPY, THREADS, WORKS, describe, said
+from run import COPY, THREADS, WORKS, convert, describe, prepare
 
 # What a frame's name must say to be of a stage; the innermost frame that says anything decides.
 STAGES = [
@@ -31,13 +32,18 @@ def main():
     options = parse()
     os.makedirs(options.results, exist_ok=True)
     lines = [f"# Where processor time goes: offtake {describe()['commit']}", ""]
-    lines += ["Shares of samples, in percent; the flame graphs stand beside this file.", ""]
+    lines += ["What the machine does at most, one processor, measured in the same run:", ""]
+    lines += ["| | GB/s |", "|---|---|"]
+    lines += [f"| {what} | {rate:.1f} |" for what, rate in limits(options.data)]
+    lines += ["", "Shares of samples, in percent; the flame graphs stand beside this file. Rates are bytes of the source's files", ""]
+    lines[-2] += " read, and of the new files written, in a second of processor time."
     names = [name for name, _ in STAGES] + ["rest"]
-    lines += ["| rows | form | " + " | ".join(names) + " |", "|---|---|" + "---|" * len(names)]
+    lines += ["| rows | form | " + " | ".join(names) + " | reads MB/s | writes MB/s |", "|---|---|" + "---|" * (len(names) + 2)]
     for name, form in [COPY, *WORKS]:
-        shares = sample(options, name, form)
+        shares, read, written = sample(options, name, form)
         whole = sum(shares.values())
-        lines.append(f"| {name} | {form} | " + " | ".join(f"{100 * shares[stage] / whole:.0f}" for stage in names) + " |")
+        told = " | ".join(f"{100 * shares[stage] / whole:.0f}" for stage in names)
+        lines.append(f"| {name} | {form} | {told} | {read:.0f} | {written:.0f} |")
         print(lines[-1], flush=True)
     with open(os.path.join(options.results, "README.md"), "w") as file:
         file.write("\n".join(lines) + "\n")
@@ -52,17 +58,52 @@ def parse():
     return parser.parse_args()
 
 
+def limits(folder):
+    """The rates of copying in memory, and of reading and writing files that stay in the page cache."""
+    size, piece = 1 << 30, 1 << 20
+    block = bytearray(os.urandom(piece)) * 256
+
+    def timed(work, rounds=4):
+        best = min(_seconds(work) for _ in range(rounds))
+        return size / best / 1e9
+
+    def copied():
+        for _ in range(size // len(block)):
+            bytes(block)
+
+    path = os.path.join(folder, "limits")
+
+    def wrote():
+        with open(path, "wb", buffering=0) as file:
+            for at in range(size // piece):
+                file.write(memoryview(block)[(at % 256) * piece : (at % 256 + 1) * piece])
+
+    def read():
+        room = bytearray(piece)
+        with open(path, "rb", buffering=0) as file:
+            while file.readinto(room):
+                pass
+
+    rates = [("memory copied", timed(copied)), ("files written", timed(wrote)), ("files read", timed(read))]
+    os.remove(path)
+    return rates
+
+
+def _seconds(work):
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
+
+
 def sample(options, name, form):
-    size = "quick" if options.quick else "whole"
-    copying = (name, form) == COPY
-    codec = "gzip" if copying else "snappy"
-    source = os.path.join(options.data, size, f"{name}-{codec}")
-    said("sets.py", name, source, size, codec)
+    source, _, written = prepare(options, name, form)
     target = os.path.join(options.data, "out", "flame")
     shutil.rmtree(target, ignore_errors=True)
     os.makedirs(os.path.dirname(target), exist_ok=True)
+    command = [options.convert, source, target, written, str(THREADS)]
+    plain = convert(command, target)
+    shutil.rmtree(target)
     taken = os.path.join(options.data, "perf.data")
-    command = [options.convert, source, target, "gz.parquet" if copying else form, str(THREADS)]
     record = ["perf", "record", "-q", "-F", "499", "--call-graph", "dwarf,16384", "-o", taken, "--"]
     subprocess.run(record + command, check=True, stdout=subprocess.DEVNULL)
     script = subprocess.run(["perf", "script", "-i", taken], check=True, capture_output=True).stdout
@@ -78,7 +119,8 @@ def sample(options, name, form):
     for line in stacks.decode().splitlines():
         stack, _, count = line.rpartition(" ")
         shares[stage_of(stack.split(";"))] += int(count)
-    return shares
+    source_mb = sum(entry.stat().st_size for entry in os.scandir(source)) / 1e6
+    return shares, source_mb / plain["cpu_s"], plain["written_mb"] / plain["cpu_s"]
 
 
 def stage_of(frames):

@@ -13,6 +13,7 @@ FORMS = {
     "duckdb": JSON | PARQUET,
     "polars": JSON | PARQUET,
     "pyarrow": PARQUET,
+    "spark": JSON | PARQUET,
 }
 
 
@@ -71,6 +72,32 @@ def pyarrow(source, target, form, threads):
     options = kind.make_write_options(compression="gzip" if form == "gz.parquet" else "none")
     rows = pyarrow.dataset.dataset(source, format="parquet")
     pyarrow.dataset.write_dataset(rows, target, format=kind, file_options=options)
+
+
+def spark(source, target, form, threads):
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.master": f"local[{threads}]",
+        "spark.driver.memory": "8g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.enabled": "false",
+    }
+    builder = SparkSession.builder
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    kind, compression = {
+        "json": ("json", "none"),
+        "json.gz": ("json", "gzip"),
+        "parquet": ("parquet", "none"),
+        "gz.parquet": ("parquet", "gzip"),
+    }[form]
+    rows = session.read.parquet(source)
+    rows.write.mode("overwrite").format(kind).option("compression", compression).save(target)
+    session.stop()
 
 
 def main():

@@ -6,6 +6,7 @@ COLOURS = {
     "duckdb": "#c9a900",
     "polars": "#5b8c5a",
     "pyarrow": "#8d6cab",
+    "spark": "#c0504d",
     "cp": "#777777",
     "rclone": "#3d9be9",
 }

