@@ -8,12 +8,13 @@ use offtake_model::resource::{
     Connection, ConnectionState, Flow, Object, SourceConnection, TargetConnection,
 };
 use offtake_model::{
-    Compression, ConnectionId, DestinationKind, ErrorCode, ExportSpec, Fault, FileRules, FileType,
-    FlowId, OnRewrite, OutputEncoding, Resource, ResourceBody, ResourceId, SinkRef,
+    ConnectionId, DestinationKind, ErrorCode, ExportSpec, Fault, FileRules, FlowId, OnRewrite,
+    Resource, ResourceBody, ResourceId, SinkRef,
 };
 use serde_json::Value;
 
 use crate::specs;
+use crate::validate::encoding;
 
 /// Gathers the spec of a flow's runs from the flow, its source and target connection and the target's base
 /// connection.
@@ -65,7 +66,7 @@ pub fn export_spec(
             container: text(&to.params, &["bucketName", "container"]),
         },
         path: path_of(&to.params),
-        encoding: encoding_of(target, &to.params)?,
+        encoding: encoding(&to.params).map_err(|what| unusable(target, what))?,
         folder_template: text(
             &wishes.schedule_params,
             &["foldernameTemplate", "folderNameTemplate"],
@@ -154,23 +155,6 @@ fn uuid_of(resource: &Resource) -> Result<uuid::Uuid, Fault> {
 fn path_of(params: &Object) -> String {
     let path = text(params, &["path", "remotePath"]).unwrap_or_default();
     path.trim_matches('/').to_owned()
-}
-
-fn encoding_of(target: &Resource, params: &Object) -> Result<OutputEncoding, Fault> {
-    Ok(OutputEncoding {
-        file_type: match word(params, "datasetFileType").as_deref() {
-            Some("JSON") => FileType::Json,
-            Some("PARQUET") => FileType::Parquet,
-            Some(_) | None => {
-                return Err(unusable(target, "datasetFileType is not JSON or PARQUET"));
-            }
-        },
-        compression: match word(params, "compression").as_deref() {
-            Some("NONE") => Compression::None,
-            Some("GZIP") => Compression::Gzip,
-            Some(_) | None => return Err(unusable(target, "compression is not NONE or GZIP")),
-        },
-    })
 }
 
 fn on_rewrite_of(target: &Resource, params: &Object) -> Result<OnRewrite, Fault> {

@@ -157,10 +157,7 @@ mod tests {
         DatasetId("5ef3e3259ad2a1191ab7dd7d".to_owned())
     }
 
-    const JSON_GZIP: OutputEncoding = OutputEncoding {
-        file_type: FileType::Json,
-        compression: Compression::Gzip,
-    };
+    const JSON_GZIP: OutputEncoding = OutputEncoding::new(FileType::Json, Compression::Gzip);
 
     #[test]
     fn the_default_folder_names_dataset_and_minute() {
@@ -203,10 +200,7 @@ mod tests {
 
     #[test]
     fn the_longest_names_fit_the_reserve() {
-        let parquet = OutputEncoding {
-            file_type: FileType::Parquet,
-            compression: Compression::Gzip,
-        };
+        let parquet = OutputEncoding::new(FileType::Parquet, Compression::Gzip);
         let folder = dataset_folder("", &dataset(), Millis(0));
         let file = format!("/{folder}/{}", file_name(delivery(), 99_999, parquet));
         assert!(file.len() <= NAME_BYTES_RESERVED, "{}", file.len());

@@ -349,6 +349,8 @@ mod tests {
                 "hostKeys",
                 "onRewrite",
                 "targetFileBytes",
+                "compressionLevel",
+                "gzipMembers",
                 "pathStyle",
                 "checksum",
                 "serverSideEncryption",

@@ -19,6 +19,7 @@ pub use connection::{AuthDraft, ConnectionDraft, MASK, connection, connection_dr
 pub use dataset::{DatasetDraft, dataset};
 pub use flow::{FlowDraft, check_flow_target, flow};
 pub use source::{DatasetChoice, SourceDraft, source};
+pub(crate) use target::encoding;
 pub use target::{TargetDraft, TargetSettings, check_base_connection, target, target_settings};
 
 #[cfg(test)]

@@ -72,10 +72,7 @@ fn rows(kind: Kind) -> RecordBatch {
 fn encode(bencher: Bencher<'_, '_>, kind: Kind, file_type: FileType, compression: Compression) {
     let batch = rows(kind);
     let schema = schema::from_arrow(&batch.schema()).unwrap();
-    let encoding = OutputEncoding {
-        file_type,
-        compression,
-    };
+    let encoding = OutputEncoding::new(file_type, compression);
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let mut encoder = open(&schema, encoding).unwrap();
         for start in (0..batch.num_rows()).step_by(2_000) {
@@ -116,6 +113,7 @@ fn pages_gzip(bencher: Bencher<'_, '_>, kind: Kind) {
     let metadata = ParquetMetaDataReader::new()
         .parse_and_finish(&file)
         .unwrap();
+    let encoding = OutputEncoding::new(FileType::Parquet, Compression::Gzip);
     let source = SourceGroup {
         metadata: &metadata,
         index: 0,
@@ -123,7 +121,7 @@ fn pages_gzip(bencher: Bencher<'_, '_>, kind: Kind) {
     bencher
         .counter(BytesCount::of_slice(&file))
         .bench_local(|| {
-            let mut transcoder = PageTranscoder::open(&schema, Compression::Gzip, None).unwrap();
+            let mut transcoder = PageTranscoder::open(&schema, encoding, None).unwrap();
             let chunks = transcoder.chunks();
             let mut nth = 0..;
             let mut next = || chunks.pass(source, nth.next().unwrap_or_default(), &file);

@@ -5,7 +5,8 @@
 //! tried at these marks alone: the last place of the same value, the last places of the same pair of neighbours, each
 //! measured forwards and backwards. What is left of a value is searched with one probe a byte.
 //!
-//! The answer is plain gzip (RFC 1952) that every reader takes.
+//! The answer is part of a deflate stream (RFC 1951) that refers to nothing before it: parts are joined to one gzip
+//! member ([`crate::gzip::Member`]), whoever compressed them.
 //!
 //! The one law: every match was compared byte by byte, so no heuristic can spoil the text.
 
@@ -20,6 +21,7 @@ mod tokens;
 
 use libdeflater::Crc;
 
+use crate::gzip::Sum;
 use bits::BitWriter;
 use tokens::Tokens;
 
@@ -29,10 +31,10 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Reach of a match.
 const WINDOW_BYTES: usize = 32 << 10;
 
-/// A gzip member's first bytes: deflate, no name, no time, unknown system.
-const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF];
+/// The length of a stored block without bytes, and its complement.
+const NOTHING_STORED: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
-/// Compresses rows into one gzip member.
+/// Compresses rows into a part of a gzip member.
 pub(crate) struct RowGzip {
     tokens: Tokens,
     bits: BitWriter,
@@ -42,21 +44,18 @@ pub(crate) struct RowGzip {
 
 impl RowGzip {
     pub(crate) fn new() -> Self {
-        let mut bits = BitWriter::default();
-        bits.bytes(&HEADER);
         Self {
             tokens: Tokens::new(),
-            bits,
+            bits: BitWriter::default(),
             crc: Crc::new(),
             text_bytes: 0,
         }
     }
 
-    /// Begins another member, after the end of one.
+    /// Begins another part, after the end of one.
     pub(crate) fn restart(&mut self) {
         self.tokens.restart();
         self.bits.restart();
-        self.bits.bytes(&HEADER);
         self.crc = Crc::new();
         self.text_bytes = 0;
     }
@@ -86,7 +85,12 @@ impl RowGzip {
 
     /// Ends the open block.
     pub(crate) fn close_block(&mut self) {
-        self.block(false);
+        self.tokens.close_block();
+        let text = self.tokens.block();
+        self.crc.update(text);
+        self.text_bytes += text.len() as u64;
+        block::write(text, self.tokens.sequences(), &mut self.bits);
+        self.tokens.slide();
     }
 
     /// Moves finished bytes.
@@ -94,23 +98,17 @@ impl RowGzip {
         self.bits.take(into);
     }
 
-    /// Ends the member. Nothing may be written afterwards.
-    pub(crate) fn finish(&mut self) {
-        self.block(true);
+    /// Ends the part at a whole byte and sums up its text. Nothing may be written afterwards.
+    pub(crate) fn finish(&mut self) -> Sum {
+        self.close_block();
+        // A stored block of nothing: not the last, of kind 0, filled up to a byte.
+        self.bits.put(0, 3);
         self.bits.align();
-        self.bits.bytes(&self.crc.sum().to_le_bytes());
-        // The format counts bytes modulo 2^32.
-        let count = self.text_bytes.to_le_bytes();
-        self.bits.bytes(&count[..4]);
-    }
-
-    fn block(&mut self, last: bool) {
-        self.tokens.close_block();
-        let text = self.tokens.block();
-        self.crc.update(text);
-        self.text_bytes += text.len() as u64;
-        block::write(text, self.tokens.sequences(), last, &mut self.bits);
-        self.tokens.slide();
+        self.bits.bytes(&NOTHING_STORED);
+        Sum {
+            crc: self.crc.sum(),
+            text_bytes: self.text_bytes,
+        }
     }
 }
 

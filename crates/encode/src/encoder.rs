@@ -39,7 +39,7 @@ pub struct Encoded {
 /// An encoder of either format.
 pub enum Encoder {
     /// JSON Lines, whose parts may be encoded at the same time.
-    Json(JsonLines),
+    Json(Box<JsonLines>),
     /// Parquet.
     Parquet(Box<ParquetRows>),
 }
@@ -48,17 +48,16 @@ pub enum Encoder {
 ///
 /// A column that the format cannot express is a [`TypeNotSupported`](offtake_model::ErrorCode::TypeNotSupported).
 pub fn open(schema: &Schema, encoding: OutputEncoding) -> Result<Encoder, Fault> {
-    let compression = encoding.compression;
     Ok(match encoding.file_type {
-        FileType::Json => Encoder::Json(JsonLines::open(schema, compression)?),
-        FileType::Parquet => Encoder::Parquet(Box::new(ParquetRows::open(schema, compression)?)),
+        FileType::Json => Encoder::Json(Box::new(JsonLines::open(schema, encoding)?)),
+        FileType::Parquet => Encoder::Parquet(Box::new(ParquetRows::open(schema, encoding)?)),
     })
 }
 
 impl Encoder {
     fn rows(&mut self) -> &mut dyn RowEncoder {
         match self {
-            Self::Json(json) => json,
+            Self::Json(json) => json.as_mut(),
             Self::Parquet(parquet) => parquet.as_mut(),
         }
     }

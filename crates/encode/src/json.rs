@@ -16,10 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use offtake_model::{Compression, Fault, Schema};
+use offtake_model::{Compression, Fault, OutputEncoding, Schema};
 
 use crate::deflate::RowGzip;
 use crate::encoder::{Encoded, RowEncoder};
+use crate::gzip::Member;
 use crate::output::Output;
 use crate::part::{Part, Parts, Rows};
 use crate::spare::Spare;
@@ -48,6 +49,8 @@ pub struct JsonLines {
     encoder: Arc<JsonParts>,
     parts: Parts,
     output: Output,
+    /// The gzip member that parts are joined to, once there is one.
+    member: Option<Member>,
     rows: u64,
 }
 
@@ -62,11 +65,11 @@ pub struct JsonParts {
 
 impl JsonLines {
     /// Starts a file of that schema.
-    pub fn open(schema: &Schema, compression: Compression) -> Result<Self, Fault> {
+    pub fn open(schema: &Schema, encoding: OutputEncoding) -> Result<Self, Fault> {
         let encoder = JsonParts {
             shape: Shape::of_rows(schema)?,
-            compression,
-            verdict: Verdict::default(),
+            compression: encoding.compression,
+            verdict: Verdict::under(encoding.gzip),
             buffers: Spare::default(),
             compressors: Mutex::default(),
         };
@@ -74,6 +77,7 @@ impl JsonLines {
             parts: encoder.gather(),
             encoder: Arc::new(encoder),
             output: Output::new(),
+            member: None,
             rows: 0,
         })
     }
@@ -87,11 +91,22 @@ impl JsonLines {
     /// Adds the next part.
     pub fn append(&mut self, part: Part) {
         self.rows += part.rows;
+        if let Some(sum) = part.sum {
+            let member = self.member.get_or_insert_with(|| {
+                let (member, head) = Member::begin();
+                self.output.append(&head);
+                member
+            });
+            member.add(sum);
+        }
         self.output.adopt(part.bytes);
     }
 
     /// Completes the file after its last part.
     pub fn complete(&mut self) -> Encoded {
+        if let Some(member) = self.member.take() {
+            self.output.append(&member.end());
+        }
         self.output.finish(self.rows)
     }
 }
@@ -116,16 +131,18 @@ impl JsonParts {
             body.write(&columns, batch.num_rows(), &mut out)?;
             count += batch.num_rows() as u64;
         }
-        if let Some(mut compressor) = body.finish(&mut out)? {
+        let sum = body.finish(&mut out)?.map(|(sum, mut compressor)| {
             let mut spare = lock(&self.compressors);
             if spare.len() < COMPRESSORS_MAX {
                 compressor.restart();
                 spare.push(*compressor);
             }
-        }
+            sum
+        });
         Ok(Part {
             bytes: self.buffers.lend(out),
             rows: count,
+            sum,
         })
     }
 

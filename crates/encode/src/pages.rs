@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use offtake_model::delivery::Passage;
-use offtake_model::{Compression, ErrorCode, Fault, Schema};
+use offtake_model::{ErrorCode, Fault, OutputEncoding, Schema};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, SortingColumn};
@@ -47,7 +47,7 @@ pub struct PageTranscoder {
 /// Prepares column chunks for one new file, on as many threads as call it.
 pub struct ChunkTranscoder {
     columns: Vec<ColumnDescPtr>,
-    compression: Compression,
+    encoding: OutputEncoding,
 }
 
 /// A column chunk as the new file holds it.
@@ -84,7 +84,7 @@ impl PageTranscoder {
     /// Starts a file of that schema whose row groups are sorted by those columns.
     pub fn open(
         schema: &Schema,
-        compression: Compression,
+        encoding: OutputEncoding,
         sorting: Option<Vec<SortingColumn>>,
     ) -> Result<Self, Fault> {
         let descriptor = fit::written_schema(schema)?;
@@ -99,7 +99,7 @@ impl PageTranscoder {
         Ok(Self {
             chunks: Arc::new(ChunkTranscoder {
                 columns: file.schema_descr().columns().to_vec(),
-                compression,
+                encoding,
             }),
             file,
             output,
@@ -170,7 +170,7 @@ impl ChunkTranscoder {
         let column = self.columns.get(nth).cloned();
         let column = column.ok_or_else(|| PassError::Source(missing()))?;
         let chunk = Chunk::read(source, nth, reader).map_err(PassError::Source)?;
-        let mut recoder = Recoder::new(self.compression);
+        let mut recoder = Recoder::new(self.encoding);
         let recompressed = !chunk.stays(&recoder);
         let (bytes, close) = chunk.pass(column, &mut recoder)?;
         Ok(PassedChunk {

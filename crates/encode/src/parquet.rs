@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use offtake_model::{Compression, ErrorCode, Fault, Schema};
+use offtake_model::{Compression, ErrorCode, Fault, OutputEncoding, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression as Codec, GzipLevel};
@@ -18,6 +18,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::encoder::{Encoded, RowEncoder};
+use crate::gzip::level;
 use crate::output::Output;
 use crate::schema::{Form, to_arrow_as};
 
@@ -27,16 +28,13 @@ const ROW_GROUP_ROWS: usize = 1_000_000;
 /// Encoded bytes of a row group at most; also what a task holds in memory for it.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 
-/// The level of gzip inside Parquet.
-const GZIP_LEVEL: u32 = 6;
-
 /// What every Parquet file says of its writer.
 pub(crate) const CREATED_BY: &str = concat!("offtake version ", env!("CARGO_PKG_VERSION"));
 
 /// Writes the rows of one Parquet file.
 pub struct ParquetRows {
     schema: Schema,
-    compression: Compression,
+    encoding: OutputEncoding,
     /// Opened by the first batch, whose form of text and bytes it then expects of all.
     writer: Option<Writer>,
     rows: u64,
@@ -49,12 +47,12 @@ struct Writer {
 
 impl ParquetRows {
     /// Starts a file of that schema.
-    pub fn open(schema: &Schema, compression: Compression) -> Result<Self, Fault> {
+    pub fn open(schema: &Schema, encoding: OutputEncoding) -> Result<Self, Fault> {
         // What cannot be written is refused before the first row, not by it.
-        Writer::open(to_arrow_as(schema, Form::Plain), compression)?;
+        Writer::open(to_arrow_as(schema, Form::Plain), encoding)?;
         Ok(Self {
             schema: schema.clone(),
-            compression,
+            encoding,
             writer: None,
             rows: 0,
         })
@@ -63,16 +61,16 @@ impl ParquetRows {
     fn writer(&mut self, form: Form) -> Result<&mut Writer, Fault> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
-            None => Writer::open(to_arrow_as(&self.schema, form), self.compression)?,
+            None => Writer::open(to_arrow_as(&self.schema, form), self.encoding)?,
         };
         Ok(self.writer.insert(writer))
     }
 }
 
 impl Writer {
-    fn open(schema: SchemaRef, compression: Compression) -> Result<Self, Fault> {
+    fn open(schema: SchemaRef, encoding: OutputEncoding) -> Result<Self, Fault> {
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(compression))
+            .with_properties(properties(encoding))
             .with_skip_arrow_metadata(true);
         let file = ArrowWriter::try_new_with_options(Output::new(), Arc::clone(&schema), options)
             .map_err(|error| {
@@ -142,10 +140,11 @@ fn has_views(data_type: &DataType) -> bool {
     }
 }
 
-fn properties(compression: Compression) -> WriterProperties {
-    let codec = match compression {
+fn properties(encoding: OutputEncoding) -> WriterProperties {
+    let gzip = || GzipLevel::try_new(level(encoding.gzip.level).unsigned_abs());
+    let codec = match encoding.compression {
         Compression::None => Codec::UNCOMPRESSED,
-        Compression::Gzip => Codec::GZIP(GzipLevel::try_new(GZIP_LEVEL).unwrap_or_default()),
+        Compression::Gzip => Codec::GZIP(gzip().unwrap_or_default()),
     };
     WriterProperties::builder()
         .set_compression(codec)

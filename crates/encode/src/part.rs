@@ -7,6 +7,8 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
+use crate::gzip::Sum;
+
 /// Batches of a part at most.
 const BATCHES_MAX: usize = 4 << 10;
 
@@ -38,6 +40,8 @@ pub struct Rows {
 pub struct Part {
     pub(crate) bytes: Bytes,
     pub(crate) rows: u64,
+    /// Of its text, when parts are joined to one gzip member.
+    pub(crate) sum: Option<Sum>,
 }
 
 impl Part {

@@ -1,7 +1,7 @@
-//! Converts a folder of Parquet files: `convert <from> <to> <form> <threads> [apart] [whole]`.
+//! Converts a folder of Parquet files: `convert <from> <to> <form> <threads> [apart] [whole] [fast] [single]`.
 //!
 //! Files are divided and packed as the planner does it; with `whole` all rows become one file. With `apart` the files
-//! are written by worker processes, as the service does it.
+//! are written by worker processes, as the service does it. `fast` and `single` are the wishes for gzip.
 
 #[path = "shared/local.rs"]
 mod local;
@@ -19,7 +19,8 @@ use offtake_engine::{InProcessEngine, TaskRunner, WorkerCommand, WorkerEngine};
 use offtake_model::change::RowGroup;
 use offtake_model::{
     AttemptId, Compression, ConnectionId, DeliveryId, DestinationKind, FileSlice, FileTask,
-    FileType, OrgId, OutputEncoding, SandboxName, SinkRef, SourceRef, Tenant,
+    FileType, GzipLevel, GzipMembers, OrgId, OutputEncoding, SandboxName, SinkRef, SourceRef,
+    Tenant,
 };
 use offtake_ports::{Engine, TaskEvent, TaskRequest};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -38,13 +39,20 @@ async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
     let [from, to, format, threads, rest @ ..] = args.as_slice() else {
         bail!(
-            "usage: convert <from> <to> <json|json.gz|parquet|gz.parquet> <threads> [apart] [whole]"
+            "usage: convert <from> <to> <json|json.gz|parquet|gz.parquet> <threads> [apart] [whole] [fast] [single]"
         );
     };
     let (from, to) = (PathBuf::from(from), PathBuf::from(to));
     fs::create_dir_all(&to)?;
     let asked = |word: &str| rest.iter().any(|it| it == word);
-    let tasks = tasks(&from, encoding(format)?, asked("whole"))?;
+    let mut encoding = encoding(format)?;
+    if asked("fast") {
+        encoding.gzip.level = GzipLevel::Fast;
+    }
+    if asked("single") {
+        encoding.gzip.members = GzipMembers::Single;
+    }
+    let tasks = tasks(&from, encoding, asked("whole"))?;
     let engine = engine(&from, &to, threads.parse()?, asked("apart"))?;
     let running = tasks.into_iter().map(|task| finish(engine.as_ref(), task));
     let (mut rows, mut bytes) = (0, 0);
@@ -105,10 +113,7 @@ fn encoding(format: &str) -> anyhow::Result<OutputEncoding> {
         "gz.parquet" => (FileType::Parquet, Compression::Gzip),
         other => bail!("{other} is no format"),
     };
-    Ok(OutputEncoding {
-        file_type,
-        compression,
-    })
+    Ok(OutputEncoding::new(file_type, compression))
 }
 
 /// One task for each file to be written, as a plan of these files would have them.

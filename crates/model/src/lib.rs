@@ -41,8 +41,8 @@ pub use id::{
 };
 pub use manifest::{Manifest, ManifestFile};
 pub use plan::{
-    Compression, DestinationKind, ExportPlan, ExportSpec, FileRules, FileTask, FileType, OnRewrite,
-    OutputEncoding, SinkRef,
+    Compression, DestinationKind, ExportPlan, ExportSpec, FileRules, FileTask, FileType, GzipLevel,
+    GzipMembers, GzipRules, OnRewrite, OutputEncoding, SinkRef,
 };
 pub use quota::{Quotas, Usage};
 pub use recovery::{

@@ -71,9 +71,63 @@ pub struct OutputEncoding {
     pub file_type: FileType,
     /// The compression.
     pub compression: Compression,
+    /// How gzip is made, where it is asked for.
+    #[serde(default, skip_serializing_if = "usual")]
+    pub gzip: GzipRules,
+}
+
+/// How gzip is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GzipRules {
+    /// Time or bytes.
+    #[serde(skip_serializing_if = "usual")]
+    pub level: GzipLevel,
+    /// How many members a file of JSON has.
+    #[serde(skip_serializing_if = "usual")]
+    pub members: GzipMembers,
+}
+
+/// What gzip saves: bytes or time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GzipLevel {
+    /// As small as `gzip -6`.
+    #[default]
+    Default,
+    /// As fast as `gzip -1` makes them, and as large.
+    Fast,
+}
+
+/// Of how many members (RFC 1952, 2.2) a gzip file may consist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GzipMembers {
+    /// Several, where that is smaller.
+    #[default]
+    Several,
+    /// One, for readers that stop after the first.
+    Single,
+}
+
+/// Whether a wish was not expressed.
+fn usual<T: Default + PartialEq>(wish: &T) -> bool {
+    *wish == T::default()
 }
 
 impl OutputEncoding {
+    /// The encoding as the documented parameters say it.
+    pub const fn new(file_type: FileType, compression: Compression) -> Self {
+        Self {
+            file_type,
+            compression,
+            gzip: GzipRules {
+                level: GzipLevel::Default,
+                members: GzipMembers::Several,
+            },
+        }
+    }
+
     /// The ending of a file's name (contract, 7.3), with its dot.
     pub const fn extension(self) -> &'static str {
         match (self.file_type, self.compression) {

@@ -123,10 +123,7 @@ fn blank(caller: &Caller, body: &Object) -> Result<ExportSpec, Fault> {
             container: None,
         },
         path: String::new(),
-        encoding: OutputEncoding {
-            file_type: FileType::Parquet,
-            compression: Compression::None,
-        },
+        encoding: OutputEncoding::new(FileType::Parquet, Compression::None),
         folder_template: None,
         on_rewrite: OnRewrite::Fail,
         include_file_manifest: false,

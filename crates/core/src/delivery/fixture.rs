@@ -52,10 +52,7 @@ fn spec() -> ExportSpec {
 }
 
 const fn encoding() -> OutputEncoding {
-    OutputEncoding {
-        file_type: FileType::Json,
-        compression: Compression::None,
-    }
+    OutputEncoding::new(FileType::Json, Compression::None)
 }
 
 pub(super) fn run(kind: RunKind) -> Run {

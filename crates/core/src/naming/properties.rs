@@ -23,18 +23,9 @@ fn cases() -> ProptestConfig {
 }
 
 fn encoding() -> impl Strategy<Value = OutputEncoding> {
-    (any::<bool>(), any::<bool>()).prop_map(|(json, gzip)| OutputEncoding {
-        file_type: if json {
-            FileType::Json
-        } else {
-            FileType::Parquet
-        },
-        compression: if gzip {
-            Compression::Gzip
-        } else {
-            Compression::None
-        },
-    })
+    let file_type = prop_oneof![Just(FileType::Json), Just(FileType::Parquet)];
+    let compression = prop_oneof![Just(Compression::Gzip), Just(Compression::None)];
+    (file_type, compression).prop_map(|(one, other)| OutputEncoding::new(one, other))
 }
 
 fn dataset() -> impl Strategy<Value = DatasetId> {

@@ -48,10 +48,7 @@ pub(crate) fn run() -> Run {
                 container: None,
             },
             path: "exports".to_owned(),
-            encoding: OutputEncoding {
-                file_type: FileType::Json,
-                compression: Compression::Gzip,
-            },
+            encoding: OutputEncoding::new(FileType::Json, Compression::Gzip),
             folder_template: None,
             on_rewrite: OnRewrite::Fail,
             include_file_manifest: true,

@@ -43,10 +43,7 @@ fn manifest(seq: u64) -> FoundManifest {
             checksum: String::new(),
             dataset: dataset(),
             delivery: delivery(seq),
-            encoding: OutputEncoding {
-                file_type: FileType::Json,
-                compression: Compression::None,
-            },
+            encoding: OutputEncoding::new(FileType::Json, Compression::None),
             files: Vec::new(),
             flow: flow(),
             format_version: 1,

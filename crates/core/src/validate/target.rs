@@ -2,8 +2,8 @@
 
 use offtake_model::resource::{Object, SpecRef};
 use offtake_model::{
-    Compression, ConnectionId, DestinationKind, ErrorCode, Fault, FileType, OnRewrite,
-    OutputEncoding,
+    Compression, ConnectionId, DestinationKind, ErrorCode, Fault, FileType, GzipLevel, GzipMembers,
+    GzipRules, OnRewrite, OutputEncoding,
 };
 use serde_json::Value;
 
@@ -110,16 +110,7 @@ pub fn target_settings(kind: DestinationKind, params: &Object) -> Result<TargetS
     Ok(TargetSettings {
         container: container_key.map(|key| text(params, key).to_owned()),
         path,
-        encoding: OutputEncoding {
-            file_type: match text(params, "datasetFileType") {
-                "PARQUET" => FileType::Parquet,
-                _ => FileType::Json,
-            },
-            compression: match text(params, "compression") {
-                "GZIP" => Compression::Gzip,
-                _ => Compression::None,
-            },
-        },
+        encoding: encoding(params).map_err(invalid)?,
         on_rewrite: match text(params, "onRewrite") {
             "full" => OnRewrite::Full,
             _ => OnRewrite::Fail,
@@ -128,6 +119,35 @@ pub fn target_settings(kind: DestinationKind, params: &Object) -> Result<TargetS
             .get("includeFileManifest")
             .and_then(Value::as_bool)
             .unwrap_or(false),
+    })
+}
+
+/// How rows become bytes, in whatever case it was written; else which parameter says nothing that is known.
+pub(crate) fn encoding(params: &Object) -> Result<OutputEncoding, &'static str> {
+    let word = |key| text(params, key).to_ascii_uppercase();
+    Ok(OutputEncoding {
+        file_type: match word("datasetFileType").as_str() {
+            "JSON" => FileType::Json,
+            "PARQUET" => FileType::Parquet,
+            _ => return Err("datasetFileType is not JSON or PARQUET"),
+        },
+        compression: match word("compression").as_str() {
+            "NONE" => Compression::None,
+            "GZIP" => Compression::Gzip,
+            _ => return Err("compression is not NONE or GZIP"),
+        },
+        gzip: GzipRules {
+            level: match word("compressionLevel").as_str() {
+                "" | "DEFAULT" => GzipLevel::Default,
+                "FAST" => GzipLevel::Fast,
+                _ => return Err("compressionLevel is not default or fast"),
+            },
+            members: match word("gzipMembers").as_str() {
+                "" | "SEVERAL" => GzipMembers::Several,
+                "SINGLE" => GzipMembers::Single,
+                _ => return Err("gzipMembers is not several or single"),
+            },
+        },
     })
 }
 
@@ -185,7 +205,9 @@ fn normalised(given: &Object) -> Object {
             ("datasetFileType" | "compression", Value::String(text)) => {
                 Value::from(text.to_ascii_uppercase())
             }
-            ("onRewrite", Value::String(text)) => Value::from(text.to_ascii_lowercase()),
+            ("onRewrite" | "compressionLevel" | "gzipMembers", Value::String(text)) => {
+                Value::from(text.to_ascii_lowercase())
+            }
             (_, value) => value.clone(),
         };
         params.insert(key.clone(), value);

@@ -1,5 +1,8 @@
 use offtake_model::resource::SpecRef;
-use offtake_model::{Compression, DestinationKind, ErrorCode, Fault, FileType, OnRewrite};
+use offtake_model::{
+    Compression, DestinationKind, ErrorCode, Fault, FileType, GzipLevel, GzipMembers, GzipRules,
+    OnRewrite,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -452,9 +455,16 @@ fn a_targets_words_are_normalised_and_its_wishes_read() {
         json!({
             "path": "/", "compression": "gzip", "datasetFileType": "parquet", "onRewrite": "FULL",
             "includeFileManifest": true, "fileType": "CSV", "csvOptions": {},
+            "compressionLevel": "Fast", "gzipMembers": "SINGLE",
         }),
     );
     let draft = target(&body).unwrap();
+    assert_eq!(draft.params["gzipMembers"], "single");
+    let gzip = GzipRules {
+        level: GzipLevel::Fast,
+        members: GzipMembers::Single,
+    };
+    assert_eq!(draft.settings.encoding.gzip, gzip);
     assert_eq!(
         (
             &draft.params["compression"],
@@ -571,6 +581,12 @@ fn bad_wishes_are_refused() {
                 "must be of type boolean, got \"yes\"",
             ),
             ("/params/onRewrite", json!("ignore"), "[\"fail\",\"full\"]"),
+            ("/params/compressionLevel", json!(9), "must be of type"),
+            (
+                "/params/gzipMembers",
+                json!("two"),
+                "[\"several\",\"single\"]",
+            ),
             ("/params/maxRowsPerFile", json!(0), "at least 1, got 0"),
             ("/params/maxRowsPerFile", json!(1.5), "must be of type"),
             (

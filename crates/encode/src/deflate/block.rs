@@ -24,13 +24,13 @@ const DESCRIPTION_ORDER: [usize; 19] = [
 /// Bits and how many they are.
 type Bits = (u64, u32);
 
-pub(super) fn write(text: &[u8], sequences: &[Sequence], last: bool, out: &mut BitWriter) {
+pub(super) fn write(text: &[u8], sequences: &[Sequence], out: &mut BitWriter) {
     let (literals, distances) = count(text, sequences);
     let literals = Code::of(&literals, LITERAL_BITS_MAX);
     let distances = Code::of(&distances, DISTANCE_BITS_MAX);
     // A literal takes at most two bytes, a match at most six for its three.
     out.reserve(text.len() * 2 + DESCRIPTION_BYTES);
-    describe(&literals, &distances, last, out);
+    describe(&literals, &distances, out);
     let writer = Writer::new(&literals, &distances);
     let mut rest = text;
     for sequence in sequences {
@@ -82,7 +82,7 @@ fn count(text: &[u8], sequences: &[Sequence]) -> ([u32; LITERAL_SYMBOLS], [u32; 
 }
 
 /// Tells the lengths of both codes.
-fn describe(literals: &Code, distances: &Code, last: bool, out: &mut BitWriter) {
+fn describe(literals: &Code, distances: &Code, out: &mut BitWriter) {
     let used = |lengths: &[u8], least: usize| {
         let last = lengths.iter().rposition(|bits| *bits > 0);
         last.map_or(least, |last| least.max(last + 1))
@@ -103,7 +103,8 @@ fn describe(literals: &Code, distances: &Code, last: bool, out: &mut BitWriter) 
         .iter()
         .rposition(|symbol| code.lengths[*symbol] > 0);
     let told = told.map_or(4, |last| (last + 1).max(4));
-    out.put(u64::from(last), 1);
+    // Not the last block, with codes of its own.
+    out.put(0, 1);
     out.put(2, 2);
     out.put((literal_count - LENGTHS) as u64, 5);
     out.put((distance_count - 1) as u64, 5);

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::gzip::Member;
 
 /// A row as pieces: text between values, then the value of that column.
 type Row = Vec<(Vec<u8>, u32, Vec<u8>)>;
@@ -14,7 +15,8 @@ fn compress(rows: &[Row]) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn compress_by(gzip: &mut RowGzip, rows: &[Row]) -> (Vec<u8>, Vec<u8>) {
-    let (mut plain, mut packed) = (Vec::new(), Vec::new());
+    let (mut member, head) = Member::begin();
+    let (mut plain, mut packed) = (Vec::new(), head.to_vec());
     for row in rows {
         for (between, leaf, value) in row {
             gzip.text().extend_from_slice(between);
@@ -31,8 +33,9 @@ fn compress_by(gzip: &mut RowGzip, rows: &[Row]) -> (Vec<u8>, Vec<u8>) {
         }
         gzip.take(&mut packed);
     }
-    gzip.finish();
+    member.add(gzip.finish());
     gzip.take(&mut packed);
+    packed.extend(member.end());
     (plain, packed)
 }
 

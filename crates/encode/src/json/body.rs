@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use offtake_model::Fault;
+use offtake_model::{Fault, GzipLevel, GzipMembers, GzipRules};
 
 use crate::deflate::RowGzip;
-use crate::gzip::Gzip;
+use crate::gzip::{Gzip, Sum};
 use crate::json::column::{self, MemberColumn};
 
 /// Text of a member where the general compressor serves.
@@ -29,8 +29,10 @@ pub(crate) trait Lines {
 }
 
 /// Which compressor serves a file, found with its first block and waited for by its other parts.
-#[derive(Default)]
-pub(super) struct Verdict(OnceLock<Compressor>);
+pub(super) struct Verdict {
+    found: OnceLock<Compressor>,
+    level: GzipLevel,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Compressor {
@@ -39,6 +41,25 @@ enum Compressor {
 }
 
 impl Verdict {
+    /// To be found, unless the rules leave nothing to find.
+    pub(super) fn under(rules: GzipRules) -> Self {
+        let known = match rules {
+            GzipRules {
+                members: GzipMembers::Single,
+                level: _,
+            } => Some(Compressor::Rows),
+            GzipRules {
+                level: GzipLevel::Fast,
+                ..
+            } => Some(Compressor::General),
+            GzipRules { .. } => None,
+        };
+        Self {
+            found: known.map_or_else(OnceLock::new, OnceLock::from),
+            level: rules.level,
+        }
+    }
+
     /// Ends the waiting at the latest when the answer is dropped.
     pub(super) const fn settled(&self) -> Settled<'_> {
         Settled(self)
@@ -50,7 +71,7 @@ pub(super) struct Settled<'a>(&'a Verdict);
 
 impl Drop for Settled<'_> {
     fn drop(&mut self) {
-        let _first = self.0.0.set(Compressor::Rows);
+        let _first = self.0.found.set(Compressor::Rows);
     }
 }
 
@@ -111,19 +132,22 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// The first part of a compressed file, which finds the verdict.
+    /// The first part of a compressed file, which finds the verdict where there is none.
     pub(super) fn first(verdict: &'a Verdict) -> Self {
-        Self::Rows(Box::new(RowGzip::new()), Some(verdict))
+        match verdict.found.get() {
+            None => Self::Rows(Box::new(RowGzip::new()), Some(verdict)),
+            Some(_) => Self::other(verdict, None),
+        }
     }
 
     /// Another part of a compressed file. Waits until the first came to a verdict.
     pub(super) fn other(verdict: &Verdict, spare: Option<Box<RowGzip>>) -> Self {
-        match verdict.0.wait() {
+        match verdict.found.wait() {
             Compressor::Rows => {
                 let gzip = spare.unwrap_or_else(|| Box::new(RowGzip::new()));
                 Self::Rows(gzip, None)
             }
-            Compressor::General => Self::members(Gzip::new()),
+            Compressor::General => Self::members(Gzip::new(verdict.level)),
         }
     }
 
@@ -169,39 +193,42 @@ impl<'a> Body<'a> {
                     gzip.take(out);
                     return Ok(());
                 };
-                let mut general = Gzip::new();
+                let mut general = Gzip::new(verdict.level);
                 let member = general.member(gzip.open_block())?.to_vec();
                 gzip.close_block();
                 let before = out.len();
                 gzip.take(out);
                 if member.len() * 100 < (out.len() - before) * GENERAL_WINS_BELOW {
-                    let _first = verdict.0.set(Compressor::General);
+                    let _first = verdict.found.set(Compressor::General);
                     out.truncate(before);
                     out.extend(member);
                     *self = Self::members(general);
                 } else {
-                    let _first = verdict.0.set(Compressor::Rows);
+                    let _first = verdict.found.set(Compressor::Rows);
                 }
             }
         }
         Ok(())
     }
 
-    /// Completes the part; answers its compressor, to be used again.
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<Option<Box<RowGzip>>, Fault> {
+    /// Completes the part. Answers, when it is to be joined with others to a member, its sum, and its compressor, to
+    /// be used again.
+    pub(super) fn finish(
+        mut self,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<(Sum, Box<RowGzip>)>, Fault> {
         match &mut self {
             Self::Plain(text) => std::mem::swap(&mut text.lines, out),
             Self::Members(text, _) if text.lines.is_empty() => {}
             Self::Members(..) => self.flush(out)?,
-            Self::Rows(gzip, _) => {
-                gzip.finish();
-                gzip.take(out);
-            }
+            Self::Rows(..) => {}
         }
-        match self {
-            Self::Rows(gzip, _) => Ok(Some(gzip)),
-            Self::Plain(_) | Self::Members(..) => Ok(None),
-        }
+        let Self::Rows(mut gzip, _) = self else {
+            return Ok(None);
+        };
+        let sum = gzip.finish();
+        gzip.take(out);
+        Ok(Some((sum, gzip)))
     }
 }
 

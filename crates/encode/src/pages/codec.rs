@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use libdeflater::{CompressionLvl, Compressor};
-use offtake_model::{Compression, ErrorCode, Fault};
-use parquet::basic::{Compression as Codec, GzipLevel};
+use offtake_model::{Compression, ErrorCode, Fault, GzipLevel, OutputEncoding};
+use parquet::basic::{Compression as Codec, GzipLevel as NamedLevel};
 use parquet::column::page::{CompressedPage, Page};
 
+use crate::gzip::level;
 use crate::pages::PassError;
 
-/// The level of gzip: above it pages get slower far sooner than smaller.
+/// The default level of gzip: above it pages get slower far sooner than smaller.
 const LEVEL: i32 = 2;
 
 /// The codec of the new file's pages.
@@ -17,13 +18,16 @@ pub(super) struct Recoder {
 }
 
 impl Recoder {
-    pub(super) fn new(compression: Compression) -> Self {
+    pub(super) fn new(encoding: OutputEncoding) -> Self {
+        let level = match encoding.gzip.level {
+            GzipLevel::Default => LEVEL,
+            GzipLevel::Fast => level(GzipLevel::Fast),
+        };
+        let gzip = || Compressor::new(CompressionLvl::new(level).unwrap_or_default());
         Self {
-            gzip: match compression {
+            gzip: match encoding.compression {
                 Compression::None => None,
-                Compression::Gzip => Some(Compressor::new(
-                    CompressionLvl::new(LEVEL).unwrap_or_default(),
-                )),
+                Compression::Gzip => Some(gzip()),
             },
         }
     }
@@ -32,7 +36,7 @@ impl Recoder {
     pub(super) fn codec(&self) -> Codec {
         match self.gzip {
             None => Codec::UNCOMPRESSED,
-            Some(_) => Codec::GZIP(GzipLevel::default()),
+            Some(_) => Codec::GZIP(NamedLevel::default()),
         }
     }
 

@@ -14,6 +14,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use offtake_encode::decode::{DecodeError, inspect};
 use offtake_encode::{Encoder, RowEncoder, open};
+use offtake_model::{GzipLevel, GzipMembers, GzipRules, OutputEncoding};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::collection::vec;
 use proptest::option::of;
@@ -269,19 +270,52 @@ fn finer_timestamps_have_as_many_digits_as_they_need() {
 }
 
 #[test]
-fn a_part_of_a_table_with_structure_is_one_member_and_of_others_several() {
-    for (batch, one) in [(large(), true), (prose(), false)] {
-        let (plain, encoded) = encode(&batch, 2, JSON);
-        let (packed, _) = encode(&batch, 2, JSON_GZ);
-        assert_eq!(encoded.rows, 6_000);
+fn rows_of_structure_are_one_member_and_others_several_unless_one_is_asked_for() {
+    let single = OutputEncoding {
+        gzip: GzipRules {
+            members: GzipMembers::Single,
+            ..GzipRules::default()
+        },
+        ..JSON_GZ
+    };
+    for (batch, encoding, one) in [
+        (large(), JSON_GZ, true),
+        (prose(), JSON_GZ, false),
+        (prose(), single, true),
+    ] {
+        let (plain, encoded) = encode(&batch, 3, JSON);
+        let (packed, _) = encode(&batch, 3, encoding);
+        assert_eq!(encoded.rows, 9_000);
         assert_eq!(gunzip(&packed), plain);
         let mut first = Vec::new();
         flate2::read::GzDecoder::new(packed.as_slice())
             .read_to_end(&mut first)
             .unwrap();
-        // The batch is a part by itself.
-        assert_eq!(first.len() == plain.len() / 2, one);
+        assert_eq!(first == plain, one);
     }
+}
+
+#[test]
+fn a_file_without_rows_is_one_member() {
+    let (packed, _) = encode(&large().slice(0, 0), 1, JSON_GZ);
+    assert!(packed.starts_with(&[0x1F, 0x8B]));
+    assert!(gunzip(&packed).is_empty());
+}
+
+#[test]
+fn fast_gzip_holds_the_same_text_in_more_bytes() {
+    let fast = OutputEncoding {
+        gzip: GzipRules {
+            level: GzipLevel::Fast,
+            ..GzipRules::default()
+        },
+        ..JSON_GZ
+    };
+    let (plain, _) = encode(&prose(), 3, JSON);
+    let (usual, _) = encode(&prose(), 3, JSON_GZ);
+    let (packed, _) = encode(&prose(), 3, fast);
+    assert_eq!(gunzip(&packed), plain);
+    assert!(usual.len() < packed.len() && packed.len() < plain.len());
 }
 
 /// Nothing but text of words that begin alike, which one probe takes for each other.

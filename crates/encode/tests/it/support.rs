@@ -4,22 +4,12 @@ use arrow::record_batch::RecordBatch;
 use offtake_encode::{Encoded, RowEncoder, open, schema};
 use offtake_model::{Compression, FileType, OutputEncoding};
 
-pub(crate) const JSON: OutputEncoding = OutputEncoding {
-    file_type: FileType::Json,
-    compression: Compression::None,
-};
-pub(crate) const JSON_GZ: OutputEncoding = OutputEncoding {
-    file_type: FileType::Json,
-    compression: Compression::Gzip,
-};
-pub(crate) const PARQUET: OutputEncoding = OutputEncoding {
-    file_type: FileType::Parquet,
-    compression: Compression::None,
-};
-pub(crate) const PARQUET_GZ: OutputEncoding = OutputEncoding {
-    file_type: FileType::Parquet,
-    compression: Compression::Gzip,
-};
+pub(crate) const JSON: OutputEncoding = OutputEncoding::new(FileType::Json, Compression::None);
+pub(crate) const JSON_GZ: OutputEncoding = OutputEncoding::new(FileType::Json, Compression::Gzip);
+pub(crate) const PARQUET: OutputEncoding =
+    OutputEncoding::new(FileType::Parquet, Compression::None);
+pub(crate) const PARQUET_GZ: OutputEncoding =
+    OutputEncoding::new(FileType::Parquet, Compression::Gzip);
 
 /// The bytes of a file with the rows of the batches, `times` over.
 pub(crate) fn encode(

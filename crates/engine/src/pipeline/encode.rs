@@ -22,7 +22,7 @@ pub(super) fn run(
     chunks: mpsc::Sender<Chunk>,
 ) -> Result<Outcome, Stop> {
     let (rows_read, encoded) = match encoder {
-        Encoder::Json(lines) => in_parts(lines, groups, chunks)?,
+        Encoder::Json(lines) => in_parts(*lines, groups, chunks)?,
         Encoder::Parquet(parquet) => in_order(*parquet, groups, &chunks)?,
     };
     Ok(Outcome {

@@ -75,12 +75,11 @@ impl Passing {
             group.chunks.extend(filters);
         }
         let sorting = pages::sorting_of(file.metadata(), &ordinals);
-        let compression = task.encoding.compression;
         Ok(Some(Self {
             file: Arc::clone(file),
             groups,
             metadata: page_index(file).await?,
-            transcoder: PageTranscoder::open(&task.schema, compression, sorting)?,
+            transcoder: PageTranscoder::open(&task.schema, task.encoding, sorting)?,
         }))
     }
 }

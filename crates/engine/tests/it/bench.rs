@@ -24,22 +24,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 use uuid::Uuid;
 
-pub(crate) const JSON: OutputEncoding = OutputEncoding {
-    file_type: FileType::Json,
-    compression: Compression::None,
-};
-pub(crate) const JSON_GZ: OutputEncoding = OutputEncoding {
-    file_type: FileType::Json,
-    compression: Compression::Gzip,
-};
-pub(crate) const PARQUET: OutputEncoding = OutputEncoding {
-    file_type: FileType::Parquet,
-    compression: Compression::None,
-};
-pub(crate) const PARQUET_GZ: OutputEncoding = OutputEncoding {
-    file_type: FileType::Parquet,
-    compression: Compression::Gzip,
-};
+pub(crate) const JSON: OutputEncoding = OutputEncoding::new(FileType::Json, Compression::None);
+pub(crate) const JSON_GZ: OutputEncoding = OutputEncoding::new(FileType::Json, Compression::Gzip);
+pub(crate) const PARQUET: OutputEncoding =
+    OutputEncoding::new(FileType::Parquet, Compression::None);
+pub(crate) const PARQUET_GZ: OutputEncoding =
+    OutputEncoding::new(FileType::Parquet, Compression::Gzip);
 pub(crate) const ALL: [OutputEncoding; 4] = [JSON, JSON_GZ, PARQUET, PARQUET_GZ];
 
 /// Sources and masks in memory.

@@ -80,6 +80,12 @@ pub(super) struct FormatPart {
     pub(super) file_type: String,
     /// `NONE` or `GZIP`.
     pub(super) compression: String,
+    /// `default` or `fast`.
+    #[serde(rename = "compressionLevel")]
+    pub(super) compression_level: Option<String>,
+    /// `several` or `single`.
+    #[serde(rename = "gzipMembers")]
+    pub(super) gzip_members: Option<String>,
 }
 
 impl Default for FormatPart {
@@ -87,6 +93,8 @@ impl Default for FormatPart {
         Self {
             file_type: "JSON".to_owned(),
             compression: "GZIP".to_owned(),
+            compression_level: None,
+            gzip_members: None,
         }
     }
 }
@@ -174,7 +182,10 @@ impl ExportFile {
             "targetFileBytes",
             self.files.target_file_bytes.map(Value::from),
         );
-        set("onRewrite", self.on_rewrite.clone().map(Value::from));
+        let named = |wish: &Option<String>| wish.clone().map(Value::from);
+        set("compressionLevel", named(&self.format.compression_level));
+        set("gzipMembers", named(&self.format.gzip_members));
+        set("onRewrite", named(&self.on_rewrite));
         Value::Object(params)
     }
 }

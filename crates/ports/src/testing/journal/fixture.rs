@@ -126,10 +126,7 @@ pub fn run_of(flow: FlowId, kind: RunKind, trigger: &str, datasets: &[&str]) -> 
     }
 }
 
-const ENCODING: OutputEncoding = OutputEncoding {
-    file_type: FileType::Json,
-    compression: Compression::None,
-};
+const ENCODING: OutputEncoding = OutputEncoding::new(FileType::Json, Compression::None);
 
 fn sink() -> SinkRef {
     SinkRef {
