@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use offtake_model::plan::PlanMode;
-use offtake_model::{ErrorCode, ExportPlan, Fault, FileTask, Manifest, ManifestFile, Winner};
+use offtake_model::{ErrorCode, ExportPlan, Fault, Manifest, ManifestFile, PlannedTask, Winner};
 use serde_json::json;
 
 use crate::{calendar, canonical, plan};
@@ -174,7 +174,7 @@ pub fn expired(plan: &ExportPlan) -> Result<Vec<u8>, Fault> {
 
 fn file(
     plan: &ExportPlan,
-    task: &FileTask,
+    task: &PlannedTask,
     winner: &Winner,
     etag: Option<&String>,
 ) -> Result<ManifestFile, Fault> {

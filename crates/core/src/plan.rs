@@ -15,7 +15,7 @@ use offtake_model::plan::PlanMode;
 use offtake_model::resource::TableFormat;
 use offtake_model::{
     ChangeSet, Changes, Compression, DatasetId, DeliveryId, ErrorCode, ExportPlan, ExportSpec,
-    Fault, FileSlice, FileTask, FileType, FolderFile, FolderListing, OnRewrite, OutputEncoding,
+    Fault, FileSlice, FileType, FolderFile, FolderListing, OnRewrite, OutputEncoding, PlannedTask,
     Position, Run, Schema, SeenFolder,
 };
 
@@ -223,7 +223,7 @@ pub fn plan_export(
     naming::check_key(&manifest_key)?;
     let file_manifest_key = file_manifest_key(subject, &folder, separate)?;
     let groups = tasks::group(changes.slices, size(spec, *limits))?;
-    let tasks = file_tasks(subject.delivery, spec, &folder, &changes.schema, groups)?;
+    let tasks = planned_tasks(subject.delivery, spec.encoding, &folder, groups)?;
     Ok(ExportPlan {
         format_version: ExportPlan::FORMAT_VERSION,
         delivery: subject.delivery,
@@ -345,27 +345,18 @@ fn file_manifest_key(
     Ok(Some(key))
 }
 
-fn file_tasks(
+fn planned_tasks(
     delivery: DeliveryId,
-    spec: &ExportSpec,
+    encoding: OutputEncoding,
     folder: &str,
-    schema: &Schema,
     groups: Vec<Vec<FileSlice>>,
-) -> Result<Vec<FileTask>, Fault> {
+) -> Result<Vec<PlannedTask>, Fault> {
     let mut tasks = Vec::with_capacity(groups.len());
     for (index, slices) in (0u32..).zip(groups) {
-        let name = naming::file_name(delivery, index, spec.encoding);
+        let name = naming::file_name(delivery, index, encoding);
         let key = naming::join(&[folder, &name]);
         naming::check_key(&key)?;
-        tasks.push(FileTask {
-            delivery,
-            index,
-            key,
-            slices,
-            schema: schema.clone(),
-            encoding: spec.encoding,
-            sink: spec.sink.clone(),
-        });
+        tasks.push(PlannedTask { index, key, slices });
     }
     Ok(tasks)
 }

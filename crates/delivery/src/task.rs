@@ -21,8 +21,7 @@ use crate::hands::Hands;
 
 /// The task of that ordinal in the record's plan.
 pub(crate) fn find(record: &DeliveryRecord, index: u32) -> Option<FileTask> {
-    let tasks = &record.plan.as_ref()?.tasks;
-    tasks.get(usize::try_from(index).ok()?).cloned()
+    record.plan.as_ref()?.file_task(index)
 }
 
 /// Runs the task once.

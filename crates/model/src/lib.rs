@@ -42,7 +42,7 @@ pub use id::{
 pub use manifest::{Manifest, ManifestFile};
 pub use plan::{
     Compression, DestinationKind, ExportPlan, ExportSpec, FileRules, FileTask, FileType, GzipLevel,
-    GzipMembers, GzipRules, OnRewrite, OutputEncoding, SinkRef,
+    GzipMembers, GzipRules, OnRewrite, OutputEncoding, PlannedTask, SinkRef,
 };
 pub use quota::{Quotas, Usage};
 pub use recovery::{

@@ -239,7 +239,7 @@ pub struct ExportPlan {
     /// The dataset's folder for this occurrence.
     pub folder: String,
     /// The files to write, numbered from 0 without gaps.
-    pub tasks: Vec<FileTask>,
+    pub tasks: Vec<PlannedTask>,
     /// Key of our manifest.
     pub manifest_key: String,
     /// Key of the documented manifest, when it was asked for.
@@ -248,8 +248,34 @@ pub struct ExportPlan {
 }
 
 impl ExportPlan {
-    /// The version written today.
-    pub const FORMAT_VERSION: u32 = 1;
+    /// The version written today. Tasks of version 1 repeated what all tasks share; that is passed over.
+    pub const FORMAT_VERSION: u32 = 2;
+
+    /// The task of that ordinal, with everything that it shares with the others.
+    pub fn file_task(&self, index: u32) -> Option<FileTask> {
+        let task = self.tasks.get(usize::try_from(index).ok()?)?;
+        Some(FileTask {
+            delivery: self.delivery,
+            index: task.index,
+            key: task.key.clone(),
+            slices: task.slices.clone(),
+            schema: self.schema.clone(),
+            encoding: self.spec.encoding,
+            sink: self.spec.sink.clone(),
+        })
+    }
+}
+
+/// What one file of a plan has for itself; the rest of its [`FileTask`] is the plan's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedTask {
+    /// Ordinal within the delivery.
+    pub index: u32,
+    /// Final key of the file.
+    pub key: String,
+    /// What to read, in order.
+    pub slices: Vec<FileSlice>,
 }
 
 /// Why a delivery sends what it sends.
@@ -284,4 +310,74 @@ pub struct FileTask {
     pub encoding: OutputEncoding,
     /// Where the bytes go.
     pub sink: SinkRef,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A task as it travels, and as plans of version 1 held it.
+    fn whole_task() -> Value {
+        json!({
+            "delivery": "e6c988a6-ee03-596f-b743-4ad0fce7152e",
+            "index": 0,
+            "key": "out/part-0.json",
+            "slices": [{"source": {"root": "lake", "path": "a.parquet"}, "bytes": 10, "rows": 2}],
+            "schema": {"fields": [{"name": "row_id", "type": "int64", "nullable": false}]},
+            "encoding": {"fileType": "JSON", "compression": "NONE"},
+            "sink": {
+                "kind": "landing-zone",
+                "tenant": {"org": "0123456789ABCDEF01234567@AdobeOrg", "sandbox": "prod"},
+                "connection": "68936e2b-4b0c-4b7a-9f0e-0d6a3c9f0b11"
+            }
+        })
+    }
+
+    fn plan_of_version_1() -> Value {
+        json!({
+            "formatVersion": 1,
+            "delivery": "e6c988a6-ee03-596f-b743-4ad0fce7152e",
+            "run": "c71ea47c-9f76-5d5c-b23d-696343b5610d",
+            "dataset": "5ef3e3259ad2a1191ab7dd7d",
+            "datasetName": "Orders",
+            "kind": "scheduled",
+            "occurrence": 1_675_901_210_000_u64,
+            "spec": {
+                "tenant": {"org": "0123456789ABCDEF01234567@AdobeOrg", "sandbox": "prod"},
+                "flow": "7a6e0d3a-6b7e-4b47-8a4e-4b5d1f6a7c11",
+                "flowName": "Orders to the zone",
+                "flowSpec": "cd2fc47e-e838-4f38-a581-8fff2f99b63a",
+                "sourceConnection": "s",
+                "targetConnection": "t",
+                "datasets": ["5ef3e3259ad2a1191ab7dd7d"],
+                "sink": {
+                    "kind": "landing-zone",
+                    "tenant": {"org": "0123456789ABCDEF01234567@AdobeOrg", "sandbox": "prod"},
+                    "connection": "68936e2b-4b0c-4b7a-9f0e-0d6a3c9f0b11"
+                },
+                "path": "out",
+                "encoding": {"fileType": "JSON", "compression": "NONE"},
+                "onRewrite": "fail",
+                "includeFileManifest": false
+            },
+            "mode": "full",
+            "to": {"kind": "delta", "table": "5a1f", "version": 3},
+            "seq": 1,
+            "schema": {"fields": [{"name": "row_id", "type": "int64", "nullable": false}]},
+            "schemaFingerprint": "00",
+            "folder": "out",
+            "tasks": [whole_task()],
+            "manifestKey": "out/_offtake/m.manifest"
+        })
+    }
+
+    #[test]
+    fn a_plan_whose_tasks_repeat_what_they_share_is_still_read() {
+        let plan: ExportPlan = serde_json::from_value(plan_of_version_1()).unwrap();
+        let task = plan.file_task(0).unwrap();
+        assert_eq!(serde_json::to_value(task).unwrap(), whole_task());
+        assert_eq!(plan.file_task(1), None);
+    }
 }

@@ -6,8 +6,8 @@ use offtake_model::change::Position;
 use offtake_model::delivery::{AbortThen, CursorMove};
 use offtake_model::plan::PlanMode;
 use offtake_model::{
-    Attempt, AttemptId, AttemptTag, DeliveryRecord, ErrorCode, ExportPlan, Fault, FileTask, Lease,
-    RunMetrics, Schema, SealedFile, StageHandle, StageToken, Transition, Winner,
+    Attempt, AttemptId, AttemptTag, DeliveryRecord, ErrorCode, ExportPlan, Fault, Lease,
+    PlannedTask, RunMetrics, Schema, SealedFile, StageHandle, StageToken, Transition, Winner,
 };
 use offtake_ports::{Applied, DeliveryJournal, DeliveryQueue, Recorded};
 use serde_json::json;
@@ -389,14 +389,10 @@ pub(crate) async fn succeed(world: &World) -> Lease {
 
 fn plan_of(record: &DeliveryRecord) -> ExportPlan {
     let spec = record.run.spec.clone();
-    let task = FileTask {
-        delivery: record.id,
+    let task = PlannedTask {
         index: 0,
         key: "out/folder/part-00000.gz.parquet".to_owned(),
         slices: Vec::new(),
-        schema: Schema::default(),
-        encoding: spec.encoding,
-        sink: spec.sink.clone(),
     };
     ExportPlan {
         format_version: ExportPlan::FORMAT_VERSION,

@@ -6,7 +6,7 @@ use offtake_model::plan::PlanMode;
 use offtake_model::{
     Attempt, AttemptId, AttemptTag, Compression, ConnectionId, DatasetId, DeliveryId,
     DeliveryRecord, DeliveryState, DestinationKind, ErrorCode, ExportPlan, ExportSpec, Fault,
-    FileRules, FileSlice, FileTask, FileType, FlowId, Millis, OnRewrite, OrgId, OutputEncoding,
+    FileRules, FileSlice, FileType, FlowId, Millis, OnRewrite, OrgId, OutputEncoding, PlannedTask,
     ResourceId, Run, RunId, RunKind, SandboxName, Schema, SealedFile, SinkRef, SourceRef,
     StageHandle, StageToken, Tenant, Winner,
 };
@@ -96,14 +96,10 @@ fn slice(path: &str, bytes: u64) -> FileSlice {
 
 /// A plan of so many tasks; all read one shared source file and each one of its own.
 pub(super) fn plan(tasks: u32) -> ExportPlan {
-    let task = |index: u32| FileTask {
-        delivery: DELIVERY,
+    let task = |index: u32| PlannedTask {
         index,
         key: key(index),
         slices: vec![slice("shared", 100), slice(&format!("own-{index}"), 10)],
-        schema: Schema::default(),
-        encoding: encoding(),
-        sink: spec().sink,
     };
     ExportPlan {
         format_version: ExportPlan::FORMAT_VERSION,

@@ -4,7 +4,7 @@
 
 use offtake_model::{ExportPlan, Fault};
 
-use super::{Subject, file_manifest_key, file_tasks, folder};
+use super::{Subject, file_manifest_key, folder, planned_tasks};
 use crate::naming;
 
 /// Makes the plan of a replay: the same slices in the same files of the same folder, under names of its own.
@@ -18,14 +18,9 @@ pub fn plan_replay(subject: &Subject<'_>, past: ExportPlan) -> Result<ExportPlan
     let manifest_key = naming::manifest_key(&path, run.flow, subject.dataset, subject.delivery);
     let file_manifest_key = file_manifest_key(subject, &past.folder, separate)?;
     let groups = past.tasks.into_iter().map(|task| task.slices).collect();
-    let tasks = file_tasks(
-        subject.delivery,
-        &run.spec,
-        &past.folder,
-        &past.schema,
-        groups,
-    )?;
+    let tasks = planned_tasks(subject.delivery, run.spec.encoding, &past.folder, groups)?;
     Ok(ExportPlan {
+        format_version: ExportPlan::FORMAT_VERSION,
         delivery: subject.delivery,
         run: run.id,
         kind: run.kind,

@@ -11,8 +11,8 @@ use offtake_model::resource::{Audit, Flow, FlowState, LastOperation, SpecRef};
 use offtake_model::{
     Actor, Attempt, AttemptId, AttemptTag, Compression, ConnectionId, DataType, DatasetId,
     DeliveryId, DestinationKind, ErrorCode, ExportMode, ExportPlan, ExportSpec, Fault, Field,
-    FileRules, FileTask, FileType, FlowId, FolderFile, Lease, Millis, OnRewrite, OrgId,
-    OutputEncoding, Resource, ResourceBody, ResourceId, Revision, Run, RunId, RunKind, RunMetrics,
+    FileRules, FileType, FlowId, FolderFile, Lease, Millis, OnRewrite, OrgId, OutputEncoding,
+    PlannedTask, Resource, ResourceBody, ResourceId, Revision, Run, RunId, RunKind, RunMetrics,
     SandboxName, Schedule, Schema, SealedFile, SeenFolder, SinkRef, SourceRef, StageHandle,
     StageToken, Tenant, TimeUnit, Transition, Winner,
 };
@@ -165,24 +165,17 @@ pub fn plan(lease: &Lease) -> ExportPlan {
         schema: Schema::default(),
         schema_fingerprint: "00".to_owned(),
         folder: "exports/dataset".to_owned(),
-        tasks: vec![
-            task(lease.delivery, 0, &["shared", "a"]),
-            task(lease.delivery, 1, &["shared", "b"]),
-        ],
+        tasks: vec![task(0, &["shared", "a"]), task(1, &["shared", "b"])],
         manifest_key: "exports/_offtake/delivery.manifest".to_owned(),
         file_manifest_key: None,
     }
 }
 
-fn task(delivery: DeliveryId, index: u32, files: &[&str]) -> FileTask {
-    FileTask {
-        delivery,
+fn task(index: u32, files: &[&str]) -> PlannedTask {
+    PlannedTask {
         index,
         key: format!("exports/dataset/{index}.json"),
         slices: files.iter().map(|file| slice(file)).collect(),
-        schema: Schema::default(),
-        encoding: ENCODING,
-        sink: sink(),
     }
 }
 
