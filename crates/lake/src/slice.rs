@@ -43,12 +43,12 @@ pub(crate) struct LogFile {
     pub(crate) vector: Option<DeletionVector>,
 }
 
-/// The slices of one answer, kept in the order of their paths.
+/// The slices of one answer, as they come.
 #[derive(Debug)]
 pub(crate) struct Slices<'a> {
     table: &'a TableDir,
     columns: &'a [PartitionColumn],
-    by_path: BTreeMap<String, FileSlice>,
+    files: Vec<FileSlice>,
 }
 
 impl<'a> Slices<'a> {
@@ -56,7 +56,7 @@ impl<'a> Slices<'a> {
         Self {
             table,
             columns,
-            by_path: BTreeMap::new(),
+            files: Vec::new(),
         }
     }
 
@@ -71,19 +71,7 @@ impl<'a> Slices<'a> {
                 ),
             )
         })?;
-        let slice = FileSlice {
-            source: self.table.file(&path),
-            bytes: file.bytes,
-            etag: None,
-            rows: file.rows,
-            row_groups: None,
-            row_range: None,
-            known_row_groups: Vec::new(),
-            constants: self.constants(file),
-            mask: self.mask(file)?,
-        };
-        self.by_path.insert(path, slice);
-        if self.by_path.len() > FILES_MAX {
+        if self.files.len() >= FILES_MAX {
             return Err(Fault::new(
                 ErrorCode::SourceFeatureUnsupported,
                 format!(
@@ -92,12 +80,32 @@ impl<'a> Slices<'a> {
                 ),
             ));
         }
+        self.files.push(FileSlice {
+            source: self.table.file(&path),
+            bytes: file.bytes,
+            etag: None,
+            rows: file.rows,
+            row_groups: None,
+            row_range: None,
+            known_row_groups: Vec::new(),
+            constants: self.constants(file),
+            mask: self.mask(file)?.map(Box::new),
+        });
         Ok(())
     }
 
-    /// The slices in order, with the row groups of the large ones, and of those whose rows the log does not count.
+    /// The slices in the order of their paths, with the row groups of the large ones, and of those whose rows the log
+    /// does not count.
     pub(crate) fn finish(self, roots: &Roots) -> Result<Vec<FileSlice>, Fault> {
-        let mut slices: Vec<FileSlice> = self.by_path.into_values().collect();
+        let mut slices = self.files;
+        slices.sort_by(|one, other| one.source.path.cmp(&other.source.path));
+        slices.dedup_by(|later, kept| {
+            let again = later.source.path == kept.source.path;
+            if again {
+                std::mem::swap(later, kept);
+            }
+            again
+        });
         for slice in &mut slices {
             if slice.bytes > SPLIT_BYTES_MIN || slice.rows.is_none() {
                 slice.known_row_groups = file::row_groups(roots, slice)?;

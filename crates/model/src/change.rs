@@ -119,7 +119,7 @@ pub struct FileSlice {
     pub constants: Vec<(String, Option<String>)>,
     /// Rows to leave out (a deletion vector), read through the row-mask port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mask: Option<MaskRef>,
+    pub mask: Option<Box<MaskRef>>,
 }
 
 /// Rows and compressed bytes of one row group.

@@ -388,10 +388,12 @@ fn counted_slices() -> impl Strategy<Value = Vec<FileSlice>> {
                 slice.known_row_groups.clear();
             }
             let rows = masked.min(slice.rows.unwrap());
-            slice.mask = (masked > 30).then(|| MaskRef {
-                root: "default".to_owned(),
-                descriptor: String::new(),
-                rows,
+            slice.mask = (masked > 30).then(|| {
+                Box::new(MaskRef {
+                    root: "default".to_owned(),
+                    descriptor: String::new(),
+                    rows,
+                })
             });
             slice
         };

@@ -158,7 +158,11 @@ async fn masked_rows_are_left_out_across_row_groups() {
     let bench = Bench::default();
     let rows = events(0, 100);
     let mut slice = bench.lake.put("a.parquet", parquet(&rows, 30));
-    slice.mask = Some(bench.lake.mask("m", vec![0..2, 25..35, 99..100], 87));
+    slice.mask = Some(Box::new(bench.lake.mask(
+        "m",
+        vec![0..2, 25..35, 99..100],
+        87,
+    )));
     slice.rows = Some(13);
     let (sealed, file) = bench
         .run(task(schema_of(&rows), vec![slice], JSON))
@@ -184,7 +188,11 @@ async fn row_ranges_tile_a_masked_file() {
         let count = 7.min(72 - first);
         let bench = Bench::default();
         let mut part = bench.lake.put("a.parquet", parquet(&rows, 30));
-        part.mask = Some(bench.lake.mask("m", vec![0..2, 25..35, 40..100], 28));
+        part.mask = Some(Box::new(bench.lake.mask(
+            "m",
+            vec![0..2, 25..35, 40..100],
+            28,
+        )));
         part.rows = Some(100);
         part.row_range = Some(RowRange { first, count });
         let (sealed, file) = bench

@@ -67,7 +67,7 @@ fn masked(lake: &TestLake, vector: &Value) -> Crafted {
 async fn mask(lake: &TestLake) -> MaskRef {
     let set = lake.snapshot("t").await.unwrap();
     assert_eq!((set.slices.len(), set.slices[0].rows), (1, Some(10)));
-    set.slices[0].mask.clone().unwrap()
+    *set.slices[0].mask.clone().unwrap()
 }
 
 #[tokio::test]
