@@ -251,6 +251,30 @@ impl ExportPlan {
     /// The version written today. Tasks of version 1 repeated what all tasks share; that is passed over.
     pub const FORMAT_VERSION: u32 = 2;
 
+    /// The plan without its tasks.
+    pub fn head(&self) -> Self {
+        Self {
+            format_version: self.format_version,
+            delivery: self.delivery,
+            run: self.run,
+            dataset: self.dataset.clone(),
+            dataset_name: self.dataset_name.clone(),
+            kind: self.kind,
+            occurrence: self.occurrence,
+            spec: self.spec.clone(),
+            mode: self.mode,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            seq: self.seq,
+            schema: self.schema.clone(),
+            schema_fingerprint: self.schema_fingerprint.clone(),
+            folder: self.folder.clone(),
+            tasks: Vec::new(),
+            manifest_key: self.manifest_key.clone(),
+            file_manifest_key: self.file_manifest_key.clone(),
+        }
+    }
+
     /// The task of that ordinal, with everything that it shares with the others.
     pub fn file_task(&self, index: u32) -> Option<FileTask> {
         let task = self.tasks.get(usize::try_from(index).ok()?)?;

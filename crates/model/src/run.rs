@@ -95,7 +95,8 @@ pub struct DeliveryView {
     pub not_before: Option<Millis>,
     /// The last fault; stays on failed deliveries and while waiting.
     pub fault: Option<Fault>,
-    /// Counters so far.
+    /// Counters so far. While it is under way, a source file that several tasks read counts with the first of them, once
+    /// that is sealed.
     pub metrics: RunMetrics,
     /// Rows its plan holds, where the table's statistics tell; only while it is under way.
     pub planned_rows: Option<u64>,

@@ -57,7 +57,7 @@ pub struct Outdated {
     pub delivery: DeliveryId,
     /// Whose zone it lies in.
     pub tenant: Tenant,
-    /// What was planned: the keys of the manifests.
+    /// The head of what was planned, without its tasks: the keys of the manifests.
     pub plan: ExportPlan,
     /// The manifest's bytes.
     pub manifest: Bytes,

@@ -4,6 +4,7 @@
 //! `Fenced`.
 
 mod attempts;
+mod planned;
 pub(crate) mod record;
 pub(crate) mod seen;
 mod transitions;

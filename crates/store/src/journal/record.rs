@@ -9,6 +9,7 @@ use offtake_model::{
 };
 use sqlx::{FromRow, SqliteConnection};
 
+use super::planned;
 use crate::failure::{Attempting, corrupt};
 use crate::rows::run::RunRow;
 use crate::rows::{counter, from_json, parse_id, parse_state, signed};
@@ -19,7 +20,7 @@ pub(super) async fn load(
 ) -> Result<Option<DeliveryRecord>, Fault> {
     let row: Option<RecordRow> = sqlx::query_as(
         "SELECT id, run_id, dataset_id, state, rev, resume, abort_then, attempt, credential_waits, claims_lost,
-                cancel_requested, plan, manifest, fault
+                cancel_requested, plan, task_count, manifest, fault
          FROM delivery WHERE id = ? AND lease_epoch = ? AND lease_owner = ?",
     )
     .bind(lease.delivery.to_string())
@@ -34,7 +35,11 @@ pub(super) async fn load(
     let run = run(db, &row.run_id).await?;
     let attempts = attempts(db, &row.id).await?;
     let winners = winners(db, &row.id).await?;
-    row.into_record(run, attempts, winners).map(Some)
+    let plan = match &row.plan {
+        Some(head) => Some(planned::load(db, lease.delivery, head, row.task_count).await?),
+        None => None,
+    };
+    row.into_record(run, plan, attempts, winners).map(Some)
 }
 
 pub(crate) async fn cursor(
@@ -64,14 +69,17 @@ pub(super) async fn plan(
     db: &mut SqliteConnection,
     delivery: DeliveryId,
 ) -> Result<Option<ExportPlan>, Fault> {
-    let plan: Option<String> =
-        sqlx::query_scalar("SELECT plan FROM delivery WHERE id = ? AND state = 'succeeded'")
-            .bind(delivery.to_string())
-            .fetch_optional(db)
-            .await
-            .attempting(format_args!("read the plan of delivery {delivery}"))?;
-    plan.map(|plan| from_json(&plan, format_args!("plan of delivery {delivery}")))
-        .transpose()
+    let row: Option<(String, Option<i64>)> = sqlx::query_as(
+        "SELECT plan, task_count FROM delivery WHERE id = ? AND state = 'succeeded'",
+    )
+    .bind(delivery.to_string())
+    .fetch_optional(&mut *db)
+    .await
+    .attempting(format_args!("read the plan of delivery {delivery}"))?;
+    match row {
+        Some((head, count)) => planned::load(db, delivery, &head, count).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 pub(super) async fn leftovers(
@@ -169,6 +177,7 @@ struct RecordRow {
     claims_lost: i64,
     cancel_requested: bool,
     plan: Option<String>,
+    task_count: Option<i64>,
     manifest: Option<Vec<u8>>,
     fault: Option<String>,
 }
@@ -177,6 +186,7 @@ impl RecordRow {
     fn into_record(
         self,
         run: Run,
+        plan: Option<ExportPlan>,
         attempts: Vec<Attempt>,
         winners: Vec<Winner>,
     ) -> Result<DeliveryRecord, Fault> {
@@ -192,10 +202,7 @@ impl RecordRow {
             credential_waits: counter(self.credential_waits, "count of waits for credentials")?,
             claims_lost: counter(self.claims_lost, "count of lost claims")?,
             cancel_requested: self.cancel_requested,
-            plan: self
-                .plan
-                .map(|plan| from_json(&plan, format_args!("plan of delivery {}", self.id)))
-                .transpose()?,
+            plan,
             attempts,
             winners,
             manifest: self.manifest,

@@ -9,7 +9,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 
-use super::{guarded, seen};
+use super::{guarded, planned, seen};
 use crate::failure::Attempting;
 use crate::quotas;
 use crate::resources::remove_hidden_flow;
@@ -53,17 +53,22 @@ impl Step<'_> {
     async fn save_plan(&mut self, plan: &ExportPlan) -> Result<Applied, Fault> {
         let tasks = signed(u64::try_from(plan.tasks.len()).unwrap_or(u64::MAX));
         let query = sqlx::query(
-            "UPDATE delivery SET state = 'executing', plan = ?, task_count = ?, manifest_key = ?, updated_at = ?
+            "UPDATE delivery SET state = 'executing', plan = ?, task_count = ?, planned_rows = ?, manifest_key = ?,
+                    updated_at = ?
              WHERE id = ? AND lease_epoch = ? AND lease_owner = ? AND state = 'planning'",
         )
-        .bind(to_json(plan, "plan")?)
+        .bind(to_json(&plan.head(), "plan")?)
         .bind(tasks)
+        .bind(planned::rows(plan))
         .bind(&plan.manifest_key);
         let done = self
             .guard(query)
             .execute(&mut *self.db)
             .await
             .attempting(self.what("save the plan of"))?;
+        if guarded(&done) == Applied::Done {
+            planned::save(self.db, plan).await?;
+        }
         Ok(guarded(&done))
     }
 

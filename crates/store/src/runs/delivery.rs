@@ -2,12 +2,10 @@
 //!
 //! The one law: files are shown only of deliveries that succeeded.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use offtake_model::run::{DeliveredFile, DeliveryView};
-use offtake_model::{
-    DatasetId, DeliveryState, ExportPlan, Fault, FileSlice, Millis, RunMetrics, SourceRef,
-};
+use offtake_model::{DatasetId, DeliveryState, Fault, Millis, RunMetrics};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::json_list;
@@ -21,33 +19,43 @@ pub(super) async fn of_runs(
 ) -> Result<HashMap<String, Vec<DeliveryView>>, Fault> {
     let rows: Vec<ViewRow> = sqlx::query_as(
         "SELECT id, run_id, dataset_id, state, attempt, not_before, fault, metrics, started_at, completed_at,
-                updated_at, expired_at, manifest_key
+                updated_at, expired_at, manifest_key, planned_rows
          FROM delivery WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY n",
     )
     .bind(json_list(runs)?)
     .fetch_all(&mut *db)
     .await
     .attempting("read the deliveries of runs")?;
-    let mut winners = winners(db, &rows).await?;
+    let mut files = files(db, &rows).await?;
     let mut views: HashMap<String, Vec<DeliveryView>> = HashMap::new();
     for row in rows {
         let state = parse_state(&row.state)?;
-        let winners = winners.remove(&row.id).unwrap_or_default();
+        let files = files.remove(&row.id).unwrap_or_default();
         let progress = match &row.metrics {
             Some(json) => Progress {
                 metrics: from_json(json, "metrics")?,
                 planned_rows: None,
             },
             None if state.terminal() => Progress::default(),
-            None => progress(db, &row.id, &winners).await?,
+            None => Progress {
+                metrics: if shows_sealed(state) {
+                    so_far(db, &row.id).await?
+                } else {
+                    RunMetrics::default()
+                },
+                planned_rows: row
+                    .planned_rows
+                    .map(|rows| counter(rows, "row count"))
+                    .transpose()?,
+            },
         };
         let of_run = views.entry(row.run_id.clone()).or_default();
-        of_run.push(row.into_view(state, &progress, winners)?);
+        of_run.push(row.into_view(state, &progress, files)?);
     }
     Ok(views)
 }
 
-const fn shows_winners(state: DeliveryState) -> bool {
+const fn shows_sealed(state: DeliveryState) -> bool {
     match state {
         DeliveryState::Executing
         | DeliveryState::Publishing
@@ -77,42 +85,37 @@ const fn shows_fault(state: DeliveryState) -> bool {
 }
 
 #[derive(FromRow)]
-struct WinnerRow {
+struct FileRow {
     delivery_id: String,
-    task: u32,
     key: String,
     bytes: i64,
     rows: i64,
-    input_rows: i64,
 }
 
-/// The sealed files of those deliveries that show any, by the delivery's id.
-async fn winners(
+/// The files of those deliveries that succeeded, by the delivery's id.
+async fn files(
     db: &mut SqliteConnection,
     deliveries: &[ViewRow],
-) -> Result<HashMap<String, Vec<WinnerRow>>, Fault> {
+) -> Result<HashMap<String, Vec<FileRow>>, Fault> {
     let mut ids = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
-        if shows_winners(parse_state(&delivery.state)?) {
+        if parse_state(&delivery.state)? == DeliveryState::Succeeded {
             ids.push(delivery.id.clone());
         }
     }
-    let rows: Vec<WinnerRow> = sqlx::query_as(
-        "SELECT delivery_id, task, key, bytes, rows, input_rows FROM winner
+    let rows: Vec<FileRow> = sqlx::query_as(
+        "SELECT delivery_id, key, bytes, rows FROM winner
          WHERE delivery_id IN (SELECT value FROM json_each(?)) ORDER BY delivery_id, task",
     )
     .bind(json_list(&ids)?)
     .fetch_all(db)
     .await
     .attempting("read the files of deliveries")?;
-    let mut winners: HashMap<String, Vec<WinnerRow>> = HashMap::new();
+    let mut files: HashMap<String, Vec<FileRow>> = HashMap::new();
     for row in rows {
-        winners
-            .entry(row.delivery_id.clone())
-            .or_default()
-            .push(row);
+        files.entry(row.delivery_id.clone()).or_default().push(row);
     }
-    Ok(winners)
+    Ok(files)
 }
 
 /// How far a delivery is.
@@ -122,56 +125,45 @@ struct Progress {
     planned_rows: Option<u64>,
 }
 
-/// Counts what the tasks that have winners read and wrote, and what the plan holds in all.
-async fn progress(
-    db: &mut SqliteConnection,
-    delivery: &str,
-    winners: &[WinnerRow],
-) -> Result<Progress, Fault> {
-    let plan: Option<String> = sqlx::query_scalar("SELECT plan FROM delivery WHERE id = ?")
-        .bind(delivery)
-        .fetch_one(db)
-        .await
-        .attempting(format_args!("read the plan of delivery {delivery}"))?;
-    let plan: Option<ExportPlan> = plan
-        .map(|plan| from_json(&plan, format_args!("plan of delivery {delivery}")))
-        .transpose()?;
-    let slices = plan
-        .iter()
-        .flat_map(|plan| &plan.tasks)
-        .flat_map(|task| &task.slices);
-    let planned_rows = plan.as_ref().and_then(|_| {
-        let rows = |slice: &FileSlice| slice.row_range.map(|range| range.count).or(slice.rows);
-        slices.map(rows).sum()
-    });
-    Ok(Progress {
-        metrics: metrics_so_far(plan.as_ref(), winners)?,
-        planned_rows,
+/// Counts what the sealed files read and wrote, without reading the plan.
+///
+/// Beside a plan that holds its tasks itself nothing is noted of what they read; it counts as nothing.
+async fn so_far(db: &mut SqliteConnection, delivery: &str) -> Result<RunMetrics, Fault> {
+    let sealed: Sealed = sqlx::query_as(
+        "SELECT count(*) AS files, coalesce(sum(bytes), 0) AS bytes, coalesce(sum(rows), 0) AS rows,
+                coalesce(sum(input_rows), 0) AS input_rows
+         FROM winner WHERE delivery_id = ?",
+    )
+    .bind(delivery)
+    .fetch_one(&mut *db)
+    .await
+    .attempting(format_args!("count the files of delivery {delivery}"))?;
+    let (input_files, input_bytes): (i64, i64) = sqlx::query_as(
+        "SELECT coalesce(sum(input.value ->> 0), 0), coalesce(sum(input.value ->> 1), 0)
+         FROM planned_tasks p JOIN json_each(p.inputs) input
+           JOIN winner w ON w.delivery_id = p.delivery_id AND w.task = p.first_task + input.key
+         WHERE p.delivery_id = ?",
+    )
+    .bind(delivery)
+    .fetch_one(db)
+    .await
+    .attempting(format_args!("count what delivery {delivery} has read"))?;
+    Ok(RunMetrics {
+        input_rows: counter(sealed.input_rows, "row count")?,
+        output_rows: counter(sealed.rows, "row count")?,
+        input_bytes: counter(input_bytes, "file size")?,
+        output_bytes: counter(sealed.bytes, "file size")?,
+        input_files: counter(input_files, "count of files")?,
+        output_files: counter(sealed.files, "count of files")?,
     })
 }
 
-/// A source file read by several tasks counts once.
-fn metrics_so_far(plan: Option<&ExportPlan>, winners: &[WinnerRow]) -> Result<RunMetrics, Fault> {
-    let done: BTreeSet<u32> = winners.iter().map(|winner| winner.task).collect();
-    let sources: HashMap<&SourceRef, u64> = plan
-        .iter()
-        .flat_map(|plan| &plan.tasks)
-        .filter(|task| done.contains(&task.index))
-        .flat_map(|task| &task.slices)
-        .map(|slice| (&slice.source, slice.bytes))
-        .collect();
-    let mut metrics = RunMetrics {
-        input_files: u64::try_from(sources.len()).unwrap_or(u64::MAX),
-        input_bytes: sources.values().sum(),
-        output_files: u64::try_from(winners.len()).unwrap_or(u64::MAX),
-        ..RunMetrics::default()
-    };
-    for winner in winners {
-        metrics.input_rows += counter::<u64>(winner.input_rows, "row count")?;
-        metrics.output_rows += counter::<u64>(winner.rows, "row count")?;
-        metrics.output_bytes += counter::<u64>(winner.bytes, "file size")?;
-    }
-    Ok(metrics)
+#[derive(FromRow)]
+struct Sealed {
+    files: i64,
+    bytes: i64,
+    rows: i64,
+    input_rows: i64,
 }
 
 #[derive(FromRow)]
@@ -189,6 +181,7 @@ struct ViewRow {
     updated_at: i64,
     expired_at: Option<i64>,
     manifest_key: Option<String>,
+    planned_rows: Option<i64>,
 }
 
 impl ViewRow {
@@ -196,10 +189,9 @@ impl ViewRow {
         self,
         state: DeliveryState,
         progress: &Progress,
-        winners: Vec<WinnerRow>,
+        files: Vec<FileRow>,
     ) -> Result<DeliveryView, Fault> {
         let delivered = state == DeliveryState::Succeeded;
-        let files = if delivered { winners } else { Vec::new() };
         Ok(DeliveryView {
             id: parse_id(&self.id, "delivery")?,
             dataset: DatasetId(self.dataset_id),
@@ -229,7 +221,7 @@ impl ViewRow {
     }
 }
 
-fn delivered_file(row: WinnerRow) -> Result<DeliveredFile, Fault> {
+fn delivered_file(row: FileRow) -> Result<DeliveredFile, Fault> {
     Ok(DeliveredFile {
         key: row.key,
         bytes: counter(row.bytes, "file size")?,

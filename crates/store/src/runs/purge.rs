@@ -8,10 +8,12 @@ use sqlx::SqliteConnection;
 use crate::failure::Attempting;
 
 /// Whose rows go with a run, children first.
-const ROWS: [&str; 4] = [
+const ROWS: [&str; 5] = [
     "DELETE FROM winner WHERE delivery_id IN
        (SELECT d.id FROM delivery d JOIN json_each(?) gone ON gone.value = d.run_id)",
     "DELETE FROM attempt WHERE delivery_id IN
+       (SELECT d.id FROM delivery d JOIN json_each(?) gone ON gone.value = d.run_id)",
+    "DELETE FROM planned_tasks WHERE delivery_id IN
        (SELECT d.id FROM delivery d JOIN json_each(?) gone ON gone.value = d.run_id)",
     "DELETE FROM delivery WHERE run_id IN (SELECT value FROM json_each(?))",
     "DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))",

@@ -11,6 +11,7 @@ mod bed;
 mod identity;
 mod journal;
 mod opening;
+mod plans;
 mod quotas;
 mod recovery;
 mod resources;

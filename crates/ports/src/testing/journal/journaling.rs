@@ -336,12 +336,15 @@ async fn views_count_what_is_sealed_and_list_what_is_delivered(place: Place<'_>)
     let sealed = RunMetrics {
         input_rows: 10,
         output_rows: 7,
-        input_bytes: 2_000,
+        input_bytes: 1_000,
         output_bytes: 70,
-        input_files: 2,
+        input_files: 1,
         output_files: 1,
     };
-    assert_eq!(running.metrics, sealed);
+    assert_eq!(
+        running.metrics, sealed,
+        "a file counts with the first task that reads it"
+    );
     assert_eq!((running.files.len(), running.manifest_key), (0, None));
     assert_eq!(
         (running.started_at, running.completed_at),
