@@ -1,6 +1,6 @@
-"""How long it takes to know a large table's files: the first step of every delivery.
+"""How long it takes to know a large table's files, and to plan a delivery of them: the first steps of every delivery.
 
-Usage: python planning.py <offtake's survey> <folder for tables>; prints one JSON line a measurement.
+Usage: python planning.py <offtake's survey> <offtake's plan> <folder for tables>; prints one JSON line a measurement.
 
 The tables have a log and no data: a checkpoint with that many files, statistics of three columns each, then a hundred
 commits of one file. No program can know them without reading that log; none needs to read a data file.
@@ -112,19 +112,43 @@ def make(table, files):
         json.dump({"version": CHECKPOINT, "size": files + 2}, out)
 
 
-def main():
-    survey, folder = sys.argv[1:]
+def said(*call):
+    return json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+
+
+def tell(**figures):
+    print(json.dumps(figures), flush=True)
+
+
+def list_files(survey, folder):
+    """Only listing, in a process of its own."""
     for files, after in [(10_000, None), (10_000, CHECKPOINT + COMMITS), (1_000_000, None)]:
-        name = f"planning-{files}"
-        make(os.path.join(folder, name), files)
-        call = [survey, folder, name] + ([] if after is None else [str(after)])
+        call = [survey, folder, f"planning-{files}"] + ([] if after is None else [str(after)])
         for _ in range(ROUNDS):
-            said = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
-            what = "the whole table" if after is None else "nothing new"
-            print(json.dumps({"table": files, "asked": what, **said}), flush=True)
+            found = said(*call)
+            tell(table=files, asked="the whole table" if after is None else "nothing new", **found)
             expected = files + COMMITS if after is None else 0
-            if said["files"] != expected:
+            if found["files"] != expected:
                 raise SystemExit(f"{expected} files expected")
+
+
+def plan_delivery(plan, folder):
+    """From the listing to the plan read again from a store, each step with its own peak."""
+    for files in (10_000, 1_000_000):
+        for _ in range(ROUNDS):
+            figures = said(plan, folder, f"planning-{files}", os.path.join(folder, "store"))
+            for step in figures["steps"]:
+                tell(table=files, **step)
+            seconds = round(sum(step["seconds"] for step in figures["steps"]), 3)
+            tell(table=files, step="all", seconds=seconds, tasks=figures["tasks"], store_bytes=figures["store_bytes"])
+
+
+def main():
+    survey, plan, folder = sys.argv[1:]
+    for files in (10_000, 1_000_000):
+        make(os.path.join(folder, f"planning-{files}"), files)
+    list_files(survey, folder)
+    plan_delivery(plan, folder)
 
 
 if __name__ == "__main__":
