@@ -11,16 +11,21 @@ pub(crate) const PARQUET: OutputEncoding =
 pub(crate) const PARQUET_GZ: OutputEncoding =
     OutputEncoding::new(FileType::Parquet, Compression::Gzip);
 
-/// The bytes of a file with the rows of the batches, `times` over.
+/// The bytes of a file with the rows of the batch, `times` over.
 pub(crate) fn encode(
     batch: &RecordBatch,
     times: usize,
     encoding: OutputEncoding,
 ) -> (Vec<u8>, Encoded) {
-    let schema = schema::from_arrow(&batch.schema()).unwrap();
+    encode_all(&vec![batch.clone(); times], encoding)
+}
+
+/// The bytes of a file with the rows of the batches, one after the other.
+pub(crate) fn encode_all(batches: &[RecordBatch], encoding: OutputEncoding) -> (Vec<u8>, Encoded) {
+    let schema = schema::from_arrow(&batches[0].schema()).unwrap();
     let mut encoder = open(&schema, encoding).unwrap();
     let mut file = Vec::new();
-    for _ in 0..times {
+    for batch in batches {
         encoder.push(batch).unwrap();
         while let Some(bytes) = encoder.drain() {
             file.extend_from_slice(&bytes);
