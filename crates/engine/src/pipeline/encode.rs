@@ -1,13 +1,18 @@
 //! The encoding stage: batches to chunks.
 //!
-//! JSON is encoded in parts, several at the same time, which are joined in their order.
+//! JSON is encoded in parts, several at the same time, which are joined in their order. Of Parquet, the columns of a
+//! batch are encoded at the same time.
 
-use std::sync::Arc;
+use std::sync::mpsc as sync;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::vec;
 
 use arrow::record_batch::RecordBatch;
 use offtake_encode::json::JsonLines;
+use offtake_encode::parquet::{ColumnDone, ColumnWork, ParquetRows};
 use offtake_encode::{Encoded, Encoder, Part, RowEncoder, Rows};
 use offtake_model::delivery::Passage;
+use offtake_model::{ErrorCode, Fault};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -23,7 +28,7 @@ pub(super) fn run(
 ) -> Result<Outcome, Stop> {
     let (rows_read, encoded) = match encoder {
         Encoder::Json(lines) => in_parts(*lines, groups, chunks)?,
-        Encoder::Parquet(parquet) => in_order(*parquet, groups, &chunks)?,
+        Encoder::Parquet(parquet) => by_columns(*parquet, groups, &chunks)?,
     };
     Ok(Outcome {
         rows_read,
@@ -32,20 +37,72 @@ pub(super) fn run(
     })
 }
 
-fn in_order(
-    mut encoder: impl RowEncoder,
+fn by_columns(
+    mut parquet: ParquetRows,
     groups: mpsc::Receiver<Work<Decoding>>,
     chunks: &mpsc::Sender<Chunk>,
 ) -> Result<(u64, Encoded), Stop> {
+    let helpers: Vec<_> = (1..at_once()).map(|_nth| Helper::start()).collect();
+    let mut share = |work| share(&helpers, work);
     let mut rows = 0;
     let rows_read = each_group(groups, |batch| {
-        encoder.push(&batch)?;
+        parquet.push_by(&batch, &mut share)?;
         rows += batch.num_rows() as u64;
-        send_all(&mut encoder, &mut rows, chunks)
+        send_all(&mut parquet, &mut rows, chunks)
     })?;
-    let encoded = encoder.finish()?;
-    send_all(&mut encoder, &mut rows, chunks)?;
+    let encoded = parquet.finish_by(&mut share)?;
+    send_all(&mut parquet, &mut rows, chunks)?;
     Ok((rows_read, encoded))
+}
+
+/// Columns that nobody has taken yet.
+type Columns = Arc<Mutex<vec::IntoIter<ColumnWork>>>;
+
+/// A thread that takes columns until the file is done. It lasts, since what it allocated stays with it.
+struct Helper {
+    work: sync::SyncSender<Columns>,
+    done: sync::Receiver<Result<Vec<ColumnDone>, Stop>>,
+}
+
+impl Helper {
+    fn start() -> Self {
+        let (work, taken) = sync::sync_channel::<Columns>(1);
+        let (made, done) = sync::sync_channel(1);
+        Handle::current().spawn_blocking(move || {
+            for work in taken {
+                // Whoever gave up on the file hears no more of it.
+                let _unheard = made.send(work_off(&work));
+            }
+        });
+        Self { work, done }
+    }
+}
+
+/// Does the work together with the helpers. Whoever is free takes the next column.
+fn share(helpers: &[Helper], work: Vec<ColumnWork>) -> Result<Vec<ColumnDone>, Stop> {
+    let work = Arc::new(Mutex::new(work.into_iter()));
+    let asked: Vec<_> = helpers
+        .iter()
+        .filter(|helper| helper.work.send(Arc::clone(&work)).is_ok())
+        .collect();
+    let mut done = work_off(&work)?;
+    for helper in asked {
+        let others = helper.done.recv().map_err(|_gone| {
+            let message = "encode a column: its thread gave up";
+            Stop::from(Fault::new(ErrorCode::Internal, message))
+        })?;
+        done.extend(others?);
+    }
+    Ok(done)
+}
+
+fn work_off(work: &Mutex<vec::IntoIter<ColumnWork>>) -> Result<Vec<ColumnDone>, Stop> {
+    let next = || {
+        let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.next()
+    };
+    let done = std::iter::from_fn(next).map(|column| column.run().map_err(Stop::from));
+    done.collect()
 }
 
 /// A part on its way to the file.

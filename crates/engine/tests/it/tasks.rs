@@ -260,15 +260,21 @@ async fn a_type_the_format_lacks_is_refused_before_anything_is_staged() {
 
 #[tokio::test]
 async fn a_destination_that_fails_is_told_as_it_is() {
-    for call in [SinkCall::Begin, SinkCall::Write, SinkCall::Seal] {
+    let begun = [(SinkCall::Begin, JSON), (SinkCall::Begin, PARQUET)];
+    let written = [(SinkCall::Write, JSON), (SinkCall::Write, PARQUET)];
+    let sealed = [(SinkCall::Seal, JSON), (SinkCall::Seal, PARQUET)];
+    for (call, encoding) in [begun, written, sealed].concat() {
         let bench = Bench::default();
         let sinks = FaultySinks::new(Arc::new(bench.sinks.clone()));
         let full = offtake_model::Fault::new(ErrorCode::DestinationFull, "write");
         sinks.strike(call, 1, Trouble::Fails(full.clone()));
         let rows = events(0, 100_000);
-        let slice = bench.lake.put("a.parquet", parquet(&rows, 10_000));
+        // Two, so that they are encoded.
+        let slices = ["a.parquet", "b.parquet"];
+        let slices = slices.map(|name| bench.lake.put(name, parquet(&rows, 10_000)));
         let engine = InProcessEngine::new(bench.runner(Arc::new(sinks)), 1);
-        let ended = finish(&engine, task(schema_of(&rows), vec![slice], JSON)).await;
+        let task = task(schema_of(&rows), slices.into(), encoding);
+        let ended = finish(&engine, task).await;
         assert_eq!(ended.unwrap_err(), full);
         assert_eq!(bench.sinks.staged(), 0);
     }
