@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::bloom_filter::Sbbf;
-use parquet::column::page::{PageReader, PageWriter};
+use parquet::column::page::{PageMetadata, PageReader, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ColumnChunkMetaDataBuilder};
@@ -174,9 +174,7 @@ impl<'a> Chunk<'a> {
         let mut reader = self.pages()?;
         let mut found = 0;
         while let Some(page) = reader.peek_next_page()? {
-            if !page.is_dict {
-                found += page.num_levels.or(page.num_rows).unwrap_or_default() as u64;
-            }
+            found = counted(found, &page);
             reader.skip_next_page()?;
         }
         self.check(found)
@@ -252,5 +250,31 @@ impl Places {
             location.compressed_page_size = *length;
         }
         Some(index)
+    }
+}
+
+/// The values with those of one page more. A damaged header may say any number, also a negative one.
+fn counted(found: u64, page: &PageMetadata) -> u64 {
+    if page.is_dict {
+        return found;
+    }
+    let values = page.num_levels.or(page.num_rows).unwrap_or_default();
+    found.saturating_add(values as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_promise_too_much_are_counted_without_overflow() {
+        let page = |num_levels, is_dict| PageMetadata {
+            num_rows: None,
+            num_levels: Some(num_levels),
+            is_dict,
+        };
+        assert_eq!(counted(7, &page(5, true)), 7);
+        assert_eq!(counted(7, &page(5, false)), 12);
+        assert_eq!(counted(7, &page(usize::MAX, false)), u64::MAX);
     }
 }
