@@ -2,6 +2,7 @@
 
 COLOURS = {
     "offtake": "#1b6ca8",
+    "offtake fast": "#5fa3d3",
     "datafusion": "#d98200",
     "duckdb": "#c9a900",
     "polars": "#5b8c5a",

@@ -88,6 +88,8 @@ def prepare(options, name, form):
 def measure(options, name, form, rounds):
     source, rows, written = prepare(options, name, form)
     programs = {"offtake": [options.convert, source, "{to}", written, str(THREADS)]}
+    if "gz" in written and (name, form) != COPY:
+        programs["offtake fast"] = programs["offtake"] + ["fast"]
     if (name, form) == COPY:
         programs["cp"] = ["cp", "-r", source, "{to}"]
         programs["rclone"] = [os.path.join(os.path.dirname(sys.executable), "rclone"), *RCLONE, source, "{to}"]
@@ -99,7 +101,7 @@ def measure(options, name, form, rounds):
     failed = {}
     for number in range(rounds):
         for program, command in programs.items():
-            slow = program != "offtake" and runs[program] and runs[program][0]["wall_s"] > ONCE_ABOVE_S
+            slow = not program.startswith("offtake") and runs[program] and runs[program][0]["wall_s"] > ONCE_ABOVE_S
             if program in failed or slow:
                 continue
             target = os.path.join(options.data, "out", program)
@@ -109,16 +111,16 @@ def measure(options, name, form, rounds):
                 runs[program].append(convert([part.replace("{to}", target) for part in command], target))
             except RuntimeError as error:
                 failed[program] = str(error)
-    verdict = said("equal.py", source, os.path.join(options.data, "out", "offtake"), written)
     entries = []
     for program, taken in runs.items():
         entry = {"set": name, "form": form, "program": program, "rows": rows, "runs": taken}
         if program in failed:
             entry["failed"] = failed[program][-300:]
-        if program == "offtake":
-            entry["equal"] = verdict == "equal"
+        made = os.path.join(options.data, "out", program)
+        if program.startswith("offtake"):
+            entry["equal"] = said("equal.py", source, made, written) == "equal"
         entries.append(entry)
-        shutil.rmtree(os.path.join(options.data, "out", program), ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
         print(name, form, program, [round(one["wall_s"], 2) for one in taken], entry.get("equal", ""), flush=True)
     return entries
 
