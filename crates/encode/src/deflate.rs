@@ -16,6 +16,7 @@ mod block;
 mod huffman;
 mod matching;
 mod places;
+mod probes;
 mod symbol;
 mod tokens;
 

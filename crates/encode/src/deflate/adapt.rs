@@ -38,6 +38,12 @@ impl Adaptation {
         self.worth[column as usize]
     }
 
+    /// Whether the open row is for learning.
+    #[inline]
+    pub(super) const fn learning(&self) -> bool {
+        self.learning
+    }
+
     /// Notes a match in one column of what stood in another.
     #[inline]
     pub(super) const fn note(&mut self, found: u8, given: u8) {

@@ -6,21 +6,13 @@ use crate::deflate::WINDOW_BYTES;
 use crate::deflate::adapt::Adaptation;
 use crate::deflate::matching::{backwards, forwards, four};
 use crate::deflate::places::{Places, Slots};
-
-/// Size of the probes' table, in bits of a hash.
-const PROBE_BITS: u32 = 14;
+use crate::deflate::probes::{Probes, Searched};
 
 /// A match must gain that much: four for each byte, less the bits of its distance.
 const SCORE_MIN: i32 = 6;
 
 /// Longer matches are no better.
 const LENGTH_SCORED_MAX: usize = 1 << 20;
-
-/// A probe's match of four or five bytes must be as near as this to be cheaper than literals.
-const NEAR_FOR_FOUR: usize = 64;
-const NEAR_FOR_FIVE: usize = 2_048;
-
-const SPREAD_SHORT: u32 = 0x9E37_79B1;
 
 /// Literals and the match behind them.
 #[derive(Clone, Copy)]
@@ -106,7 +98,7 @@ pub(super) struct Tokens {
     /// Where the last row's text behind its last value was.
     tail: u32,
     places: Places,
-    probes: Box<[(u32, u8)]>,
+    probes: Probes,
     adaptation: Adaptation,
 }
 
@@ -124,7 +116,7 @@ impl Tokens {
             open: Open::default(),
             tail: 0,
             places: Places::new(),
-            probes: vec![(0, 0); 1 << PROBE_BITS].into_boxed_slice(),
+            probes: Probes::new(),
             adaptation: Adaptation::new(),
         }
     }
@@ -137,6 +129,7 @@ impl Tokens {
         (self.done, self.block_start, self.literals_start) = (0, 0, 0);
         self.open = Open::default();
         self.places.restart();
+        self.probes.restart();
         self.adaptation = Adaptation::new();
     }
 
@@ -279,55 +272,29 @@ impl Tokens {
         if !self.adaptation.worth(column) {
             return mark.end;
         }
-        let (mut at, mut low) = (from, from);
-        while at + 4 <= mark.end {
-            let word = four(&self.text, at);
-            let slot = probe(word);
-            let here = self.position(at);
-            let (place, given) = std::mem::replace(&mut self.probes[slot], (here, column));
-            let distance = here.wrapping_sub(place) as usize;
-            let near = distance.wrapping_sub(1) < WINDOW_BYTES && distance <= at;
-            if !near || four(&self.text, at - distance) != word {
-                at += 1;
-                continue;
-            }
-            let mut start = at;
-            while start > low
-                && start > distance
-                && self.text[start - 1] == self.text[start - 1 - distance]
-            {
-                start -= 1;
-            }
-            let stop = at + 4 + forwards(&self.text, at + 4 - distance, at + 4, end);
-            let length = stop - start;
-            let cheap = length >= 6
-                || (length == 5 && distance < NEAR_FOR_FIVE)
-                || (length == 4 && distance < NEAR_FOR_FOUR);
-            if !cheap {
-                at += 1;
-                continue;
-            }
-            self.adaptation.note(column, given);
-            self.open = Open { length, distance };
-            self.remember(at + 1, stop.min(mark.end), column);
-            (at, low) = (stop, stop);
+        let learning = self.adaptation.learning();
+        let mut at = from;
+        loop {
+            let searched = Searched {
+                text: &self.text[..end],
+                base: self.base,
+                value_end: mark.end,
+                column,
+                learning,
+            };
+            let Some(found) = self.probes.find(&searched, at) else {
+                return mark.end;
+            };
+            self.adaptation.note(column, found.given);
+            self.open = Open {
+                length: found.length,
+                distance: found.distance,
+            };
+            at = found.end;
             if at >= mark.end {
                 return at;
             }
             self.close_match(at);
-        }
-        mark.end
-    }
-
-    /// Notes every place of a match for later probes.
-    fn remember(&mut self, from: usize, end: usize, column: u8) {
-        let base = self.position(from);
-        let words = self.text[from.min(end)..end].windows(4);
-        for (nth, word) in (0_u32..).zip(words) {
-            let word = word
-                .first_chunk()
-                .map_or(0, |word| u32::from_le_bytes(*word));
-            self.probes[probe(word)] = (base.wrapping_add(nth), column);
         }
     }
 
@@ -362,11 +329,6 @@ impl Tokens {
 #[inline]
 const fn reachable(distance: usize, at: usize) -> bool {
     distance.wrapping_sub(1) < WINDOW_BYTES && distance + 8 <= at
-}
-
-#[inline]
-const fn probe(word: u32) -> usize {
-    (word.wrapping_mul(SPREAD_SHORT) >> (32 - PROBE_BITS)) as usize
 }
 
 /// Lengths within a block, which is far below 4 GiB unless one row is not.
