@@ -32,6 +32,7 @@ import asyncssh
 
 PASSWORD = os.environ["SFTP_ODD_PASSWORD"]
 FOR_EVER_SECS = 3600
+ACKNOWLEDGED_SECS = 0.3
 
 
 class Door(asyncssh.SSHServer):
@@ -90,6 +91,8 @@ class OddFiles(asyncssh.SFTPServer):
             raise asyncssh.SFTPConnectionLost("cut by the test")
         elif self.fault == "forgets" and over and self.user not in self.down:
             self.down.add(self.user)
+            # What was acknowledged must have arrived: a client that knows of nothing sends everything again.
+            await asyncio.sleep(ACKNOWLEDGED_SECS)
             super().write(file_obj, 0, bytes(1000))
             self.caller.abort()
             raise asyncssh.SFTPConnectionLost("cut by the test")
