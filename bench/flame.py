@@ -45,8 +45,8 @@ def main():
         told = " | ".join(f"{100 * shares[stage] / whole:.0f}" for stage in names)
         lines.append(f"| {name} | {form} | {told} | {read:.0f} | {written:.0f} |")
         print(lines[-1], flush=True)
-    with open(os.path.join(options.results, "README.md"), "w") as file:
-        file.write("\n".join(lines) + "\n")
+        with open(os.path.join(options.results, "README.md"), "w") as file:
+            file.write("\n".join(lines) + "\n")
 
 
 def parse():
@@ -104,9 +104,9 @@ def sample(options, name, form):
     plain = convert(command, target)
     shutil.rmtree(target)
     taken = os.path.join(options.data, "perf.data")
-    record = ["perf", "record", "-q", "-F", "499", "--call-graph", "dwarf,16384", "-o", taken, "--"]
+    record = ["perf", "record", "-q", "-F", "199", "--call-graph", "dwarf,8192", "-o", taken, "--"]
     subprocess.run(record + command, check=True, stdout=subprocess.DEVNULL)
-    script = subprocess.run(["perf", "script", "-i", taken], check=True, capture_output=True).stdout
+    script = subprocess.run(["perf", "script", "--no-inline", "-i", taken], check=True, capture_output=True).stdout
     stacks = subprocess.run(["inferno-collapse-perf"], input=script, check=True, capture_output=True).stdout
     drawn = ["inferno-flamegraph", "--title", f"{name} → {form}", "--minwidth", "0.5"]
     picture = subprocess.run(drawn, input=stacks, check=True, capture_output=True).stdout
