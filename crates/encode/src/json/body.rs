@@ -219,7 +219,8 @@ impl<'a> Body<'a> {
     ) -> Result<Option<(Sum, Box<RowGzip>)>, Fault> {
         match &mut self {
             Self::Plain(text) => std::mem::swap(&mut text.lines, out),
-            Self::Members(text, _) if text.lines.is_empty() => {}
+            // A file without rows is a member without text.
+            Self::Members(text, _) if text.lines.is_empty() && !out.is_empty() => {}
             Self::Members(..) => self.flush(out)?,
             Self::Rows(..) => {}
         }

@@ -297,9 +297,18 @@ fn rows_of_structure_are_one_member_and_others_several_unless_one_is_asked_for()
 
 #[test]
 fn a_file_without_rows_is_one_member() {
-    let (packed, _) = encode(&large().slice(0, 0), 1, JSON_GZ);
-    assert!(packed.starts_with(&[0x1F, 0x8B]));
-    assert!(gunzip(&packed).is_empty());
+    for level in [GzipLevel::Default, GzipLevel::Fast] {
+        let encoding = OutputEncoding {
+            gzip: GzipRules {
+                level,
+                ..GzipRules::default()
+            },
+            ..JSON_GZ
+        };
+        let (packed, _) = encode(&large().slice(0, 0), 1, encoding);
+        assert!(packed.starts_with(&[0x1F, 0x8B]), "{level:?}");
+        assert!(gunzip(&packed).is_empty());
+    }
 }
 
 #[test]
