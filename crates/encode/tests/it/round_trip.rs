@@ -269,15 +269,16 @@ fn finer_timestamps_have_as_many_digits_as_they_need() {
     );
 }
 
+fn json_gz(level: GzipLevel, members: GzipMembers) -> OutputEncoding {
+    OutputEncoding {
+        gzip: GzipRules { level, members },
+        ..JSON_GZ
+    }
+}
+
 #[test]
 fn rows_of_structure_are_one_member_and_others_several_unless_one_is_asked_for() {
-    let single = OutputEncoding {
-        gzip: GzipRules {
-            members: GzipMembers::Single,
-            ..GzipRules::default()
-        },
-        ..JSON_GZ
-    };
+    let single = json_gz(GzipLevel::Default, GzipMembers::Single);
     for (batch, encoding, one) in [
         (large(), JSON_GZ, true),
         (prose(), JSON_GZ, false),
@@ -298,13 +299,7 @@ fn rows_of_structure_are_one_member_and_others_several_unless_one_is_asked_for()
 #[test]
 fn a_file_without_rows_is_one_member() {
     for level in [GzipLevel::Default, GzipLevel::Fast] {
-        let encoding = OutputEncoding {
-            gzip: GzipRules {
-                level,
-                ..GzipRules::default()
-            },
-            ..JSON_GZ
-        };
+        let encoding = json_gz(level, GzipMembers::Several);
         let (packed, _) = encode(&large().slice(0, 0), 1, encoding);
         assert!(packed.starts_with(&[0x1F, 0x8B]), "{level:?}");
         assert!(gunzip(&packed).is_empty());
@@ -313,13 +308,7 @@ fn a_file_without_rows_is_one_member() {
 
 #[test]
 fn fast_gzip_holds_the_same_text_in_more_bytes() {
-    let fast = OutputEncoding {
-        gzip: GzipRules {
-            level: GzipLevel::Fast,
-            ..GzipRules::default()
-        },
-        ..JSON_GZ
-    };
+    let fast = json_gz(GzipLevel::Fast, GzipMembers::Several);
     let (plain, _) = encode(&prose(), 3, JSON);
     let (usual, _) = encode(&prose(), 3, JSON_GZ);
     let (packed, _) = encode(&prose(), 3, fast);
