@@ -35,8 +35,8 @@ def main():
     lines += ["What the machine does at most, one processor, measured in the same run:", ""]
     lines += ["| | GB/s |", "|---|---|"]
     lines += [f"| {what} | {rate:.1f} |" for what, rate in limits(options.data)]
-    lines += ["", "Shares of samples, in percent; the flame graphs stand beside this file. Rates are bytes of the source's files", ""]
-    lines[-2] += " read, and of the new files written, in a second of processor time."
+    lines += ["", "Shares of samples, in percent; the flame graphs stand beside this file. Rates are bytes of the source's files"]
+    lines += ["read, and of the new files written, in a second of processor time.", ""]
     names = [name for name, _ in STAGES] + ["rest"]
     lines += ["| rows | form | " + " | ".join(names) + " | reads MB/s | writes MB/s |", "|---|---|" + "---|" * (len(names) + 2)]
     for name, form in [COPY, *WORKS]:
