@@ -1,21 +1,25 @@
 //! Learns which columns deserve a search of what no mark covers.
 //!
-//! One row in eight is searched throughout; in the others only columns that gave or took matches then.
+//! The first sixteenth of a part is searched throughout; behind it only columns that took matches then, while those
+//! that gave them are remembered.
 
-/// Rows of a phase, of which the first are for learning.
-const PHASE_ROWS: u32 = 8 << 10;
-const LEARN_ROWS: u32 = 1 << 10;
+/// Text of a phase, of which the first rows are for learning.
+const PHASE_BYTES: usize = 2 << 20;
+const LEARN_BYTES: usize = 128 << 10;
 
-/// Matches in the learning rows that make a search worth its time.
+/// Matches in so many rows that make a search worth its time.
 const WORTH: u32 = 300;
+const WORTH_ROWS: u32 = 1 << 10;
 
 /// Columns told apart; others share.
 const COLUMNS: usize = 256;
 
 pub(super) struct Adaptation {
-    row: u32,
+    rows: u32,
+    bytes: usize,
     learning: bool,
-    worth: [bool; COLUMNS],
+    takes: [bool; COLUMNS],
+    gives: [bool; COLUMNS],
     /// Matches found in the column, and found there from elsewhere.
     found: [u32; COLUMNS],
     given: [u32; COLUMNS],
@@ -24,9 +28,11 @@ pub(super) struct Adaptation {
 impl Adaptation {
     pub(super) const fn new() -> Self {
         Self {
-            row: 0,
+            rows: 0,
+            bytes: 0,
             learning: true,
-            worth: [true; COLUMNS],
+            takes: [true; COLUMNS],
+            gives: [true; COLUMNS],
             found: [0; COLUMNS],
             given: [0; COLUMNS],
         }
@@ -34,8 +40,14 @@ impl Adaptation {
 
     /// Whether the column is to be searched.
     #[inline]
-    pub(super) const fn worth(&self, column: u8) -> bool {
-        self.worth[column as usize]
+    pub(super) const fn takes(&self, column: u8) -> bool {
+        self.takes[column as usize]
+    }
+
+    /// Whether others find in the column what they repeat.
+    #[inline]
+    pub(super) const fn gives(&self, column: u8) -> bool {
+        self.gives[column as usize]
     }
 
     /// Whether the open row is for learning.
@@ -53,14 +65,16 @@ impl Adaptation {
         }
     }
 
-    pub(super) fn end_row(&mut self) {
-        self.row += 1;
-        if self.learning && self.row == LEARN_ROWS {
+    /// Ends a row of so many bytes.
+    pub(super) fn end_row(&mut self, bytes: usize) {
+        self.rows += 1;
+        self.bytes += bytes;
+        if self.learning && self.bytes >= LEARN_BYTES {
             self.learning = false;
-            for ((worth, found), given) in self.worth.iter_mut().zip(self.found).zip(self.given) {
-                *worth = found > WORTH || given > WORTH;
-            }
-        } else if self.row == PHASE_ROWS {
+            let worth = |count| count * WORTH_ROWS > WORTH * self.rows;
+            self.takes = self.found.map(worth);
+            self.gives = self.given.map(worth);
+        } else if self.bytes >= PHASE_BYTES {
             *self = Self::new();
         }
     }

@@ -93,7 +93,11 @@ impl Probes {
                 at += 1;
                 continue;
             }
-            self.remember(searched, at + 1, end.min(searched.value_end));
+            let matched = &text[..end.min(searched.value_end)];
+            self.remember(matched, base, at + 1);
+            if searched.learning {
+                self.attribute(matched, at + 1, searched.column);
+            }
             return Some(Found {
                 end,
                 length,
@@ -104,21 +108,32 @@ impl Probes {
         None
     }
 
-    /// Notes every place of a match.
-    fn remember(&mut self, searched: &Searched<'_>, from: usize, end: usize) {
-        let base = position(searched.base, from);
-        let words = searched.text[from.min(end)..end].windows(4);
-        for (nth, word) in (0_u32..).zip(words) {
-            let word = word
-                .first_chunk()
-                .map_or(0, |word| u32::from_le_bytes(*word));
-            let slot = slot(word);
+    /// Notes every place from there to the text's end. `base` is the position of the text's first byte.
+    pub(super) fn remember(&mut self, text: &[u8], base: u32, from: usize) {
+        let base = position(base, from);
+        for (nth, slot) in (0_u32..).zip(slots(text, from)) {
             self.places[slot] = base.wrapping_add(nth);
-            if searched.learning {
-                self.columns[slot] = searched.column;
-            }
         }
     }
+
+    /// Notes whose those places are.
+    fn attribute(&mut self, text: &[u8], from: usize, column: u8) {
+        for slot in slots(text, from) {
+            self.columns[slot] = column;
+        }
+    }
+}
+
+/// The slots of every four bytes from there on.
+#[inline]
+fn slots(text: &[u8], from: usize) -> impl Iterator<Item = usize> {
+    let words = text[from.min(text.len())..].windows(4);
+    words.map(|word| {
+        slot(
+            word.first_chunk()
+                .map_or(0, |word| u32::from_le_bytes(*word)),
+        )
+    })
 }
 
 #[inline]

@@ -9,7 +9,7 @@ use crate::deflate::places::{Places, Slots};
 use crate::deflate::probes::{Probes, Searched};
 
 /// A match must gain that much: four for each byte, less the bits of its distance.
-const SCORE_MIN: i32 = 6;
+pub(super) const SCORE_MIN: i32 = 6;
 
 /// Longer matches are no better.
 const LENGTH_SCORED_MAX: usize = 1 << 20;
@@ -192,8 +192,8 @@ impl Tokens {
         self.take_tail(at, after_value, end);
         self.marks = marks;
         self.marks.clear();
+        self.adaptation.end_row(end - self.done);
         self.done = end;
-        self.adaptation.end_row();
     }
 
     /// Covers the text up to the value's end at least; answers how far it came.
@@ -266,10 +266,14 @@ impl Tokens {
         best
     }
 
-    /// Searches the rest of a value with one probe a byte; answers how far it came.
+    /// Searches the rest of a value with one probe a byte, or remembers it at least; answers how far it came.
     fn search(&mut self, from: usize, mark: Mark, end: usize) -> usize {
         let column = mark.leaf.to_le_bytes()[0];
-        if !self.adaptation.worth(column) {
+        if !self.adaptation.takes(column) {
+            if self.adaptation.gives(column) {
+                self.probes
+                    .remember(&self.text[..mark.end], self.base, from);
+            }
             return mark.end;
         }
         let learning = self.adaptation.learning();
