@@ -19,6 +19,7 @@ mod places;
 mod probes;
 mod symbol;
 mod tokens;
+mod values;
 
 use libdeflater::Crc;
 
@@ -26,14 +27,13 @@ use crate::gzip::Sum;
 use bits::BitWriter;
 use tokens::Tokens;
 
+pub(crate) use values::{Sizes, ValueGzip, Values};
+
 /// Text bytes of a block, each with Huffman codes of its own. A row may exceed it.
 const BLOCK_BYTES: usize = 256 << 10;
 
 /// Reach of a match.
 const WINDOW_BYTES: usize = 32 << 10;
-
-/// The length of a stored block without bytes, and its complement.
-const NOTHING_STORED: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
 /// Compresses rows into a part of a gzip member.
 pub(crate) struct RowGzip {
@@ -102,10 +102,7 @@ impl RowGzip {
     /// Ends the part at a whole byte and sums up its text. Nothing may be written afterwards.
     pub(crate) fn finish(&mut self) -> Sum {
         self.close_block();
-        // A stored block of nothing: not the last, of kind 0, filled up to a byte.
-        self.bits.put(0, 3);
-        self.bits.align();
-        self.bits.bytes(&NOTHING_STORED);
+        block::write_nothing(&mut self.bits);
         Sum {
             crc: self.crc.sum(),
             text_bytes: self.text_bytes,

@@ -81,7 +81,11 @@ pub(crate) struct Gzip {
 
 impl Gzip {
     pub(crate) fn new(asked: GzipLevel) -> Self {
-        let level = CompressionLvl::new(level(asked)).unwrap_or_default();
+        Self::of(level(asked))
+    }
+
+    pub(crate) fn of(level: i32) -> Self {
+        let level = CompressionLvl::new(level).unwrap_or_default();
         Self {
             compressor: Compressor::new(level),
             scratch: Vec::new(),

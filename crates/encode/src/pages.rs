@@ -9,11 +9,12 @@
 mod chunk;
 mod codec;
 mod fit;
+mod gzip;
 mod output;
 mod piece;
 mod sound;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use offtake_model::delivery::Passage;
@@ -48,6 +49,8 @@ pub struct PageTranscoder {
 pub struct ChunkTranscoder {
     columns: Vec<ColumnDescPtr>,
     encoding: OutputEncoding,
+    /// Codecs that nobody uses now, one for each thread that passed a chunk.
+    recoders: Mutex<Vec<Recoder>>,
 }
 
 /// A column chunk as the new file holds it.
@@ -100,6 +103,7 @@ impl PageTranscoder {
             chunks: Arc::new(ChunkTranscoder {
                 columns: file.schema_descr().columns().to_vec(),
                 encoding,
+                recoders: Mutex::default(),
             }),
             file,
             output,
@@ -170,14 +174,23 @@ impl ChunkTranscoder {
         let column = self.columns.get(nth).cloned();
         let column = column.ok_or_else(|| PassError::Source(missing()))?;
         let chunk = Chunk::read(source, nth, reader).map_err(PassError::Source)?;
-        let mut recoder = Recoder::new(self.encoding);
+        let spare = self.spare().pop();
+        let mut recoder = spare.unwrap_or_else(|| Recoder::new(self.encoding));
         let recompressed = !chunk.stays(&recoder);
         let (bytes, close) = chunk.pass(column, &mut recoder)?;
+        recoder.restart();
+        self.spare().push(recoder);
         Ok(PassedChunk {
             bytes,
             close,
             recompressed,
         })
+    }
+}
+
+impl ChunkTranscoder {
+    fn spare(&self) -> MutexGuard<'_, Vec<Recoder>> {
+        self.recoders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -61,6 +61,11 @@ impl BitWriter {
         self.len = 0;
     }
 
+    /// The finished bytes.
+    pub(super) fn finished(&self) -> &[u8] {
+        &self.out[..self.len]
+    }
+
     /// Drops everything.
     pub(super) const fn restart(&mut self) {
         (self.len, self.word, self.count) = (0, 0, 0);

@@ -21,6 +21,9 @@ const DESCRIPTION_ORDER: [usize; 19] = [
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
 ];
 
+/// The length of a stored block without bytes, and its complement.
+const NOTHING_STORED: [u8; 4] = [0, 0, 0xFF, 0xFF];
+
 /// Bits and how many they are.
 type Bits = (u64, u32);
 
@@ -43,6 +46,14 @@ pub(super) fn write(text: &[u8], sequences: &[Sequence], out: &mut BitWriter) {
     let (code, bits) = writer.literals[END_OF_BLOCK];
     out.put(code, bits);
     out.flush();
+}
+
+/// Writes a block without text, which ends at a whole byte.
+pub(super) fn write_nothing(out: &mut BitWriter) {
+    // Not the last, of kind 0, filled up to a byte.
+    out.put(0, 3);
+    out.align();
+    out.bytes(&NOTHING_STORED);
 }
 
 fn count(text: &[u8], sequences: &[Sequence]) -> ([u32; LITERAL_SYMBOLS], [u32; DISTANCE_SYMBOLS]) {

@@ -44,3 +44,21 @@ pub(super) fn four(text: &[u8], at: usize) -> u32 {
         .first_chunk()
         .map_or(0, |word| u32::from_le_bytes(*word))
 }
+
+/// Bytes that two texts of one length have in common at their ends.
+#[inline]
+pub(super) fn alike_at_the_end(one: &[u8], other: &[u8]) -> usize {
+    let mut alike = 0;
+    let (one_rest, one_words) = one.as_rchunks::<8>();
+    let (other_rest, other_words) = other.as_rchunks::<8>();
+    for (one, other) in one_words.iter().zip(other_words).rev() {
+        let different = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if different != 0 {
+            return alike + different.leading_zeros() as usize / 8;
+        }
+        alike += 8;
+    }
+    let mut rest = one_rest.iter().zip(other_rest).rev();
+    let short = rest.position(|(one, other)| one != other);
+    alike + short.unwrap_or(one_rest.len())
+}

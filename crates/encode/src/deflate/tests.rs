@@ -40,7 +40,7 @@ fn compress_by(gzip: &mut RowGzip, rows: &[Row]) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Two decoders that are not ours, and not each other's.
-fn check(plain: &[u8], packed: &[u8]) {
+pub(super) fn check(plain: &[u8], packed: &[u8]) {
     let mut found = Vec::new();
     GzDecoder::new(packed).read_to_end(&mut found).unwrap();
     assert!(found == plain, "zlib reads other rows");

@@ -148,12 +148,14 @@ impl<'a> Chunk<'a> {
         let mut found = 0;
         let soundness = Soundness::of(self.metadata.column_descr());
         while let Some(page) = reader.get_next_page().map_err(PassError::Source)? {
-            soundness.check(&page).map_err(PassError::Source)?;
+            let values = soundness.check(&page).map_err(PassError::Source)?;
             if !page.is_dictionary_page() {
                 found += u64::from(page.num_values());
             }
             let dictionary = page.is_dictionary_page();
-            let spec = writer.write_page(recoder.page(page)?).map_err(written)?;
+            let spec = writer
+                .write_page(recoder.page(page, values)?)
+                .map_err(written)?;
             let offset = i64::try_from(spec.offset).unwrap_or(i64::MAX);
             places.plain_bytes += i64::try_from(spec.uncompressed_size).unwrap_or(i64::MAX);
             if dictionary {

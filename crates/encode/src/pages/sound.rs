@@ -8,6 +8,8 @@ use parquet::column::page::Page;
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescriptor;
 
+use crate::deflate::{Sizes, Values};
+
 /// Bits of a dictionary's ordinal at most.
 const ORDINAL_BITS_MAX: u8 = 32;
 
@@ -46,14 +48,20 @@ impl Soundness {
         }
     }
 
-    /// Looks at a decompressed page.
-    pub(super) fn check(&self, page: &Page) -> Result<()> {
+    /// Looks at a decompressed page; answers where its values are, none of which lies beyond its end.
+    pub(super) fn check(&self, page: &Page) -> Result<Values> {
         match page {
             Page::DictionaryPage {
                 buf, num_values, ..
-            } => self.check_plain(buf, Some(*num_values as usize)),
+            } => {
+                self.check_plain(buf, Some(*num_values as usize))?;
+                Ok(Values {
+                    start: 0,
+                    sizes: self.sizes(Encoding::PLAIN),
+                })
+            }
             Page::DataPage { buf, encoding, .. } => {
-                self.check_values(self.after_levels(buf)?, *encoding)
+                self.check_data(buf, self.levels_bytes(buf)?, *encoding)
             }
             Page::DataPageV2 {
                 buf,
@@ -63,19 +71,35 @@ impl Soundness {
                 ..
             } => {
                 let levels = *def_levels_byte_len as usize + *rep_levels_byte_len as usize;
-                let values = buf.get(levels..).ok_or_else(damaged)?;
-                self.check_values(values, *encoding)
+                self.check_data(buf, levels, *encoding)
             }
         }
     }
 
-    /// The values of a first-version page: each kind of levels stands behind its length.
-    fn after_levels<'a>(&self, page: &'a [u8]) -> Result<&'a [u8]> {
+    fn check_data(&self, page: &[u8], start: usize, encoding: Encoding) -> Result<Values> {
+        self.check_values(page.get(start..).ok_or_else(damaged)?, encoding)?;
+        Ok(Values {
+            start,
+            sizes: self.sizes(encoding),
+        })
+    }
+
+    /// How long values of that encoding are.
+    fn sizes(&self, encoding: Encoding) -> Sizes {
+        match (encoding, self.width) {
+            (Encoding::PLAIN, Some(width)) => Sizes::Fixed(width),
+            (Encoding::PLAIN, None) if self.physical == Type::BYTE_ARRAY => Sizes::Told,
+            _ => Sizes::Unknown,
+        }
+    }
+
+    /// The levels of a first-version page: each kind of them stands behind its length.
+    fn levels_bytes(&self, page: &[u8]) -> Result<usize> {
         let mut rest = page;
         for _ in self.levels.iter().filter(|present| **present) {
             (_, rest) = sized(rest)?;
         }
-        Ok(rest)
+        Ok(page.len() - rest.len())
     }
 
     fn check_values(&self, values: &[u8], encoding: Encoding) -> Result<()> {
