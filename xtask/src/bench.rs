@@ -8,7 +8,6 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::check::PROFILE;
 use crate::step;
 use crate::workspace::Workspace;
 
@@ -25,6 +24,9 @@ pub(crate) struct Options {
     #[arg(long)]
     only: Option<String>,
 }
+
+/// What releases are built with: the other programs are releases, too.
+const PROFILE: &str = "dist";
 
 /// Where the packages of the other programs are pinned.
 const REQUIREMENTS: &str = "bench/requirements.txt";
