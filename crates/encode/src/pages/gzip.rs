@@ -8,9 +8,11 @@ use crate::gzip::{Gzip, level};
 /// The default level of the search: above it pages get slower far sooner than smaller.
 const LEVEL: i32 = 2;
 
-/// Text that is compressed either way to find which one serves, at most and at least; a shorter page is searched.
-const SAMPLE_BYTES: usize = 32 << 10;
+/// Text that is compressed either way to find which one serves: an eighth of a page, so much at most. A page whose
+/// eighth is less than the least is searched.
+const SAMPLE_BYTES_MAX: usize = 32 << 10;
 const SAMPLE_BYTES_MIN: usize = 4 << 10;
+const SAMPLE_PART: usize = 8;
 
 /// Text that a choice is good for.
 const CHOSEN_BYTES: usize = 1 << 20;
@@ -68,7 +70,7 @@ impl PageGzip {
             .filter(|it| it.sizes == values.sizes && it.bytes >= page.len());
         let mut choice = match known {
             Some(choice) => choice,
-            None if page.len() < SAMPLE_BYTES_MIN => return Ok(false),
+            None if page.len() < SAMPLE_BYTES_MIN * SAMPLE_PART => return Ok(false),
             None => Choice {
                 sizes: values.sizes,
                 by_values: self.try_both(page, values)?,
@@ -91,7 +93,8 @@ impl PageGzip {
 /// Some of what stands before the values and some of the values, as much of either as they have of the page.
 fn sample(page: &[u8], values: Values) -> (Vec<u8>, Values) {
     let (before, behind) = page.split_at(values.start.min(page.len()));
-    let share = |of: &[u8]| of.len() * SAMPLE_BYTES.min(page.len()) / page.len().max(1);
+    let bytes = (page.len() / SAMPLE_PART).min(SAMPLE_BYTES_MAX);
+    let share = |of: &[u8]| of.len() * bytes / page.len().max(1);
     let (before, behind) = (&before[..share(before)], &behind[..share(behind)]);
     let values = Values {
         start: before.len(),

@@ -88,10 +88,10 @@ fn a_sample_has_as_much_of_the_levels_as_the_page() {
     let (sample, found) = sample(&page, values);
     assert_eq!(
         (sample.len(), found.start),
-        (SAMPLE_BYTES, SAMPLE_BYTES * 3 / 4)
+        (SAMPLE_BYTES_MAX, SAMPLE_BYTES_MAX * 3 / 4)
     );
     assert_eq!(
         sample.get(found.start..).unwrap(),
-        noise(6_250).get(..SAMPLE_BYTES / 4).unwrap()
+        noise(6_250).get(..SAMPLE_BYTES_MAX / 4).unwrap()
     );
 }
