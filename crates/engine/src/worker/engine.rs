@@ -165,7 +165,7 @@ impl Worker {
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             // Milliseconds. Stages hand their memory on from thread to thread, and the allocator would keep each
             // thread's share of it; but what is given back at once is cleared by the system before its next use.
-            .env("MIMALLOC_PURGE_DELAY", "25")
+            .env("MIMALLOC_PURGE_DELAY", "10")
             .env("MIMALLOC_ALLOW_THP", "0")
             // A Ctrl-C at the terminal is the service's to handle: it lets tasks end first.
             .process_group(0)
