@@ -1,10 +1,12 @@
+use std::fmt::Write;
+
+use offtake_model::GzipLevel;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 use crate::deflate::tests::check;
 use crate::gzip::Gzip;
-use offtake_model::GzipLevel;
 
 /// Texts behind their lengths.
 fn told(texts: impl IntoIterator<Item = String>) -> Vec<u8> {
@@ -64,9 +66,11 @@ fn a_run_of_equal_values_is_one_match() {
 #[test]
 fn a_value_may_be_longer_than_a_block() {
     let long = |salt: u64| {
-        (0..40_000)
-            .map(|nth| format!("{:016x}", hash(nth + (salt << 32))))
-            .collect::<String>()
+        let mut text = String::new();
+        for nth in 0..40_000 {
+            write!(text, "{:016x}", hash(nth + (salt << 32))).unwrap();
+        }
+        text
     };
     let page = told([long(1), "short".to_owned(), long(2), long(2)]);
     assert!(page.len() > 3 * BLOCK_BYTES);
