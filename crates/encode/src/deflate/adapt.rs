@@ -8,8 +8,8 @@ const PHASE_BYTES: usize = 2 << 20;
 const LEARN_BYTES: usize = 128 << 10;
 
 /// Matches in so many rows that make a search worth its time.
-const WORTH: u32 = 300;
-const WORTH_ROWS: u32 = 1 << 10;
+const WORTH: u64 = 300;
+const WORTH_ROWS: u64 = 1 << 10;
 
 /// Columns told apart; others share.
 const COLUMNS: usize = 256;
@@ -71,7 +71,9 @@ impl Adaptation {
         self.bytes += bytes;
         if self.learning && self.bytes >= LEARN_BYTES {
             self.learning = false;
-            let worth = |count| count * WORTH_ROWS > WORTH * self.rows;
+            let least = WORTH * u64::from(self.rows);
+            // One row may be so long that its matches times the rows need more than 32 bits.
+            let worth = |count| u64::from(count) * WORTH_ROWS > least;
             self.takes = self.found.map(worth);
             self.gives = self.given.map(worth);
         } else if self.bytes >= PHASE_BYTES {
