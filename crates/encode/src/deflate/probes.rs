@@ -30,8 +30,6 @@ pub(super) struct Searched<'a> {
     /// Where a match must begin at the latest, less four.
     pub(super) value_end: usize,
     pub(super) column: u8,
-    /// Whether the row teaches which columns give matches.
-    pub(super) learning: bool,
 }
 
 /// A match.
@@ -40,7 +38,7 @@ pub(super) struct Found {
     pub(super) end: usize,
     pub(super) length: usize,
     pub(super) distance: usize,
-    /// The column in which the place lies.
+    /// The column in which the place lies, if the row teaches.
     pub(super) given: u8,
 }
 
@@ -57,9 +55,14 @@ impl Probes {
         self.columns.fill(0);
     }
 
-    /// The first match worth its bits that begins at `from` or later. Notes every place on the way.
+    /// The first match worth its bits that begins at `from` or later. Notes every place on the way, and its column if
+    /// the row teaches which columns give matches.
     #[inline]
-    pub(super) fn find(&mut self, searched: &Searched<'_>, from: usize) -> Option<Found> {
+    pub(super) fn find<const TEACHING: bool>(
+        &mut self,
+        searched: &Searched<'_>,
+        from: usize,
+    ) -> Option<Found> {
         let Searched { text, base, .. } = *searched;
         let value = &text[..searched.value_end];
         // Of a known size, so that no slot is compared with it.
@@ -69,13 +72,16 @@ impl Probes {
             let slot = slot(word);
             let here = position(base, at);
             let place = std::mem::replace(&mut places[slot], here);
-            let given = self.columns[slot];
-            if searched.learning {
-                self.columns[slot] = searched.column;
-            }
+            let given = if TEACHING {
+                std::mem::replace(&mut self.columns[slot], searched.column)
+            } else {
+                0
+            };
             let distance = here.wrapping_sub(place) as usize;
             let near = distance.wrapping_sub(1) < WINDOW_BYTES && distance <= at;
-            if !near || self::word(text, at - distance) != Some(word) {
+            // Compared with its neighbour where there is no place: one branch that is hardly ever taken.
+            let there = if near { at - distance } else { at + 1 };
+            if self::word(text, there) != Some(word) || !near {
                 at += 1;
                 continue;
             }
@@ -95,7 +101,7 @@ impl Probes {
             }
             let matched = &text[..end.min(searched.value_end)];
             self.remember(matched, base, at + 1);
-            if searched.learning {
+            if TEACHING {
                 self.attribute(matched, at + 1, searched.column);
             }
             return Some(Found {

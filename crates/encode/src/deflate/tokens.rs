@@ -284,9 +284,13 @@ impl Tokens {
                 base: self.base,
                 value_end: mark.end,
                 column,
-                learning,
             };
-            let Some(found) = self.probes.find(&searched, at) else {
+            let found = if learning {
+                self.probes.find::<true>(&searched, at)
+            } else {
+                self.probes.find::<false>(&searched, at)
+            };
+            let Some(found) = found else {
                 return mark.end;
             };
             self.adaptation.note(column, found.given);
