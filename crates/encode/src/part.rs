@@ -1,6 +1,7 @@
 //! Parts of a file that are encoded apart from each other, so that several threads can work on one file.
 //!
-//! Where a part ends depends on the rows alone: the same rows make the same bytes, whoever encodes them.
+//! Where a part ends depends on the rows and on where they are cut, which follows their source: the same rows of the
+//! same files make the same bytes, whoever encodes them.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
@@ -77,6 +78,11 @@ impl Parts {
         let enough =
             self.open.text_bytes >= self.enough_bytes || self.open.batches.len() >= BATCHES_MAX;
         enough.then(|| self.take())
+    }
+
+    /// The rows so far, as a part, if there are any: for whoever needs their memory.
+    pub fn cut(&mut self) -> Option<Rows> {
+        (!self.open.batches.is_empty()).then(|| self.take())
     }
 
     /// The rows that are left, as a part. A file without rows has one without rows.

@@ -21,17 +21,33 @@ const BATCHES: usize = 2;
 pub(super) struct Decoding {
     batches: mpsc::Receiver<RecordBatch>,
     decoder: JoinHandle<Result<u64, Stop>>,
+    room: Option<DecodedRoom>,
 }
 
+/// Room that a row group takes, decompressed, until nobody holds it any more.
+pub(super) type DecodedRoom = Arc<OwnedSemaphorePermit>;
+
 impl Decoding {
-    /// Starts to decode, in that room.
-    pub(super) fn start(fetched: Fetched, room: OwnedSemaphorePermit) -> Self {
+    /// Starts to decode, in that room. With `alone` nothing else may be decoded while there are batches of it.
+    pub(super) fn start(fetched: Fetched, room: OwnedSemaphorePermit, alone: bool) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES);
+        let room = Arc::new(room);
+        let kept = alone.then(|| Arc::clone(&room));
         let decoder = tokio::task::spawn_blocking(move || {
             let _room = room;
             decode_whole(fetched, &sender)
         });
-        Self { batches, decoder }
+        Self {
+            batches,
+            decoder,
+            room: kept,
+        }
+    }
+
+    /// What is to be held as long as there are batches of it: they share its pages. Absent where it is too small to
+    /// matter.
+    pub(super) fn room(&self) -> Option<DecodedRoom> {
+        self.room.clone()
     }
 
     /// Gives every batch to `take`, in order; answers how many rows there were. For threads that may wait.
@@ -69,7 +85,6 @@ fn decode(fetched: Fetched, batches: &mpsc::Sender<RecordBatch>) -> Result<u64, 
         group,
         window,
         keep,
-        _room,
     } = fetched;
     let mut rows = 0;
     for batch in file.decode(&group, window, keep.as_deref())? {

@@ -7,7 +7,6 @@ use std::sync::mpsc as sync;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec;
 
-use arrow::record_batch::RecordBatch;
 use offtake_encode::json::JsonLines;
 use offtake_encode::parquet::{ColumnDone, ColumnWork, ParquetRows};
 use offtake_encode::{Encoded, Encoder, Part, RowEncoder, Rows};
@@ -17,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::pipeline::decode::Decoding;
+use crate::pipeline::decode::{DecodedRoom, Decoding};
 use crate::pipeline::fetch::Work;
 use crate::pipeline::{Chunk, Outcome, Stop, at_once, ended};
 
@@ -45,10 +44,12 @@ fn by_columns(
     let helpers: Vec<_> = (1..at_once()).map(|_nth| Helper::start()).collect();
     let mut share = |work| share(&helpers, work);
     let mut rows = 0;
-    let rows_read = each_group(groups, |batch| {
-        parquet.push_by(&batch, &mut share)?;
-        rows += batch.num_rows() as u64;
-        send_all(&mut parquet, &mut rows, chunks)
+    let rows_read = each_group(groups, |group| {
+        group.each(|batch| {
+            parquet.push_by(&batch, &mut share)?;
+            rows += batch.num_rows() as u64;
+            send_all(&mut parquet, &mut rows, chunks)
+        })
     })?;
     let encoded = parquet.finish_by(&mut share)?;
     send_all(&mut parquet, &mut rows, chunks)?;
@@ -122,18 +123,32 @@ fn in_parts(
     let (sender, parts) = mpsc::channel(at_once());
     let joining = tokio::task::spawn_blocking(move || join(lines, parts, &chunks));
     let mut gathered = encoder.gather();
-    let start = |rows: Rows| {
+    let start = |rows: Rows, decoded: Option<DecodedRoom>| {
         let handle = Handle::current();
         let room = handle.block_on(sender.reserve());
         let room = room.map_err(|_closed| Stop::Neighbour)?;
         let encoder = Arc::clone(&encoder);
-        let encode = move || encoder.encode(&rows).map_err(Stop::from);
+        let encode = move || {
+            let part = encoder.encode(&rows).map_err(Stop::from);
+            drop((rows, decoded));
+            part
+        };
         room.send(Next::Part(handle.spawn_blocking(encode)));
         Ok(())
     };
-    let read = each_group(groups, |batch| gathered.push(batch).map_or(Ok(()), start));
+    let read = each_group(groups, |group| {
+        let decoded = group.room();
+        let rows_read = group.each(|batch| {
+            let part = gathered.push(batch);
+            part.map_or(Ok(()), |part| start(part, decoded.clone()))
+        })?;
+        // What the next row group waits for must not wait for that row group's rows.
+        let held_back = decoded.as_ref().and_then(|_waited| gathered.cut());
+        held_back.map_or(Ok(()), |part| start(part, decoded))?;
+        Ok(rows_read)
+    });
     let read = read.and_then(|rows_read| {
-        gathered.rest().map_or(Ok(()), start)?;
+        gathered.rest().map_or(Ok(()), |part| start(part, None))?;
         let sent = sender.blocking_send(Next::Complete);
         sent.map_err(|_closed| Stop::Neighbour)?;
         Ok(rows_read)
@@ -171,15 +186,15 @@ fn join(
     }
 }
 
-/// Gives every batch of every row group to `take`, in order; answers how many rows there were.
+/// Gives every row group to `take`, in order; answers how many rows there were.
 fn each_group(
     mut groups: mpsc::Receiver<Work<Decoding>>,
-    mut take: impl FnMut(RecordBatch) -> Result<(), Stop>,
+    mut take: impl FnMut(Decoding) -> Result<u64, Stop>,
 ) -> Result<u64, Stop> {
     let mut rows = 0;
     loop {
         match groups.blocking_recv() {
-            Some(Work::RowGroup(decoding)) => rows += decoding.each(&mut take)?,
+            Some(Work::RowGroup(group)) => rows += take(group)?,
             Some(Work::Complete) => return Ok(rows),
             None => return Err(Stop::Neighbour),
         }

@@ -12,8 +12,8 @@ use crate::pipeline::decode::Decoding;
 use crate::runner::TaskRunner;
 use crate::source::{Cut, Planned, RowGroup, SourceFile, Window, kept};
 
-/// Bytes that the row groups in memory take of what there is, as they lie in their files. A larger one counts as half
-/// of it, so that one can be decoded while another is fetched.
+/// Bytes that the row groups in memory take, as they lie in their files, until their pages are decompressed. A larger
+/// one is fetched alone.
 const FETCHED_BYTES: u32 = 64 << 20;
 
 /// Bytes that the row groups being decoded take, decompressed. A larger one is decoded alone.
@@ -39,8 +39,6 @@ pub(super) struct Fetched {
     pub(super) window: Window,
     /// Ranges of rows within the group; all rows when absent.
     pub(super) keep: Option<Vec<Range<u64>>>,
-    /// Gives the memory back when the group was decoded.
-    pub(super) _room: OwnedSemaphorePermit,
 }
 
 impl Fetched {
@@ -62,7 +60,7 @@ pub(super) async fn run(
 ) -> Result<(), Stop> {
     let runner = runner.as_ref();
     let planned = Arc::new(Planned::new(&task.schema));
-    let (fetched_room, decoded_room) = (Room::for_fetched(), Room::for_decoded());
+    let (fetched_room, decoded_room) = (Room::of(FETCHED_BYTES), Room::of(DECODED_BYTES));
     let open =
         async |nth: usize, first: Option<Arc<SourceFile>>| match (first, task.slices.get(nth)) {
             (Some(file), _) => Ok(file),
@@ -101,7 +99,8 @@ pub(super) async fn run(
             let fetched = fetch(runner, &fetched_room, &file, group, keep).await?;
             let room = decoded_room.take(decoded_bytes).await?;
             let place = groups.reserve().await.map_err(|_closed| Stop::Neighbour)?;
-            place.send(Work::RowGroup(Decoding::start(fetched, room)));
+            let alone = decoded_bytes > u64::from(DECODED_BYTES);
+            place.send(Work::RowGroup(Decoding::start(fetched, room, alone)));
         }
         if let Some(cut) = &cut {
             cut.check(&file.name)?;
@@ -117,7 +116,7 @@ pub(super) async fn run_whole(
     wanted: Vec<RowGroup>,
     groups: mpsc::Sender<Work<Fetched>>,
 ) -> Result<(), Stop> {
-    let room = Room::for_fetched();
+    let room = Room::of(FETCHED_BYTES);
     for group in wanted {
         let fetched = fetch(&runner, &room, &file, group, None).await?;
         send(&groups, Work::RowGroup(fetched)).await?;
@@ -126,33 +125,24 @@ pub(super) async fn run_whole(
 }
 
 /// Room in memory, in bytes.
-#[derive(Clone)]
 struct Room {
-    bytes: Arc<Semaphore>,
-    /// What one taker gets at most.
-    share_max: u32,
+    free: Arc<Semaphore>,
+    bytes: u32,
 }
 
 impl Room {
-    fn new(bytes: u32, share_max: u32) -> Self {
+    fn of(bytes: u32) -> Self {
         Self {
-            bytes: Arc::new(Semaphore::new(bytes as usize)),
-            share_max,
+            free: Arc::new(Semaphore::new(bytes as usize)),
+            bytes,
         }
     }
 
-    fn for_fetched() -> Self {
-        Self::new(FETCHED_BYTES, FETCHED_BYTES / 2)
-    }
-
-    fn for_decoded() -> Self {
-        Self::new(DECODED_BYTES, DECODED_BYTES)
-    }
-
+    /// Waits until there are that many bytes, or all when they are more.
     async fn take(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Stop> {
         let share = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let share = share.clamp(1, self.share_max);
-        let taken = Arc::clone(&self.bytes).acquire_many_owned(share).await;
+        let share = share.clamp(1, self.bytes);
+        let taken = Arc::clone(&self.free).acquire_many_owned(share).await;
         taken.map_err(|_closed| Stop::Neighbour)
     }
 }
@@ -166,13 +156,12 @@ async fn fetch(
 ) -> Result<Fetched, Stop> {
     let bytes = group.chunks.iter().map(|it| it.end - it.start).sum();
     let room = room.take(bytes).await?;
-    let window = file.fetch(&group, runner.limits).await?;
+    let window = file.fetch(&group, runner.limits, room).await?;
     Ok(Fetched {
         file: Arc::clone(file),
         group,
         window,
         keep,
-        _room: room,
     })
 }
 

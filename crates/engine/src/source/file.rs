@@ -17,6 +17,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::limits::Limits;
 use crate::source::constant::Constant;
@@ -181,9 +182,15 @@ impl SourceFile {
         self.reader.size()
     }
 
-    /// Reads the row group's bytes.
-    pub(crate) async fn fetch(&self, group: &RowGroup, limits: Limits) -> Result<Window, Fault> {
-        Window::open(&self.reader, group.chunks.clone(), limits.fetch_bytes_max).await
+    /// Reads the row group's bytes into that room.
+    pub(crate) async fn fetch(
+        &self,
+        group: &RowGroup,
+        limits: Limits,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Window, Fault> {
+        let whole_max = limits.fetch_bytes_max;
+        Window::open(&self.reader, group.chunks.clone(), whole_max, room).await
     }
 
     /// Decodes the kept rows of the row group.

@@ -1,7 +1,7 @@
 //! The bytes of one row group, as its decoder asks for them.
 //!
-//! Small row groups are held whole. Of larger ones each column keeps one block, read when it is asked for: the
-//! decoder runs on its own thread and may wait.
+//! Small row groups are held whole, each chunk until its last page was taken. Of larger ones each column keeps one
+//! block, read when it is asked for: the decoder runs on its own thread and may wait.
 //!
 //! The one law: bytes outside the row group's column chunks are never given.
 
@@ -16,6 +16,7 @@ use offtake_ports::RangeReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Bounds of a column's block in a row group that is read piece by piece.
 const BLOCK_BYTES: Range<u64> = 64 << 10..4 << 20;
@@ -34,6 +35,8 @@ struct Shared {
     /// Column chunks by position, ascending.
     chunks: Vec<Range<u64>>,
     bytes: Contents,
+    /// What the chunks take of the memory there is; given back with them.
+    room: Mutex<OwnedSemaphorePermit>,
     /// Why a read failed; the decoder's own error has only its text.
     fault: Mutex<Option<Fault>>,
 }
@@ -58,6 +61,7 @@ impl Window {
         reader: &Arc<dyn RangeReader>,
         mut chunks: Vec<Range<u64>>,
         whole_max: u64,
+        room: OwnedSemaphorePermit,
     ) -> std::result::Result<Self, Fault> {
         chunks.sort_by_key(|chunk| chunk.start);
         let total: u64 = chunks.iter().map(|chunk| chunk.end - chunk.start).sum();
@@ -85,6 +89,7 @@ impl Window {
             size: reader.size(),
             chunks,
             bytes,
+            room: Mutex::new(room),
             fault: Mutex::new(None),
         };
         Ok(Self {
@@ -104,7 +109,7 @@ impl Window {
                 let mut parts = lock(parts);
                 for (part, chunk) in parts.iter_mut().zip(&self.shared.chunks) {
                     if chunk.end == end {
-                        *part = Bytes::new();
+                        self.shared.give_back(std::mem::take(part).len());
                     }
                 }
             }
@@ -142,6 +147,15 @@ impl Window {
                 })
             }
         }
+    }
+}
+
+impl Shared {
+    /// Gives back room for that many bytes.
+    fn give_back(&self, bytes: usize) {
+        let mut room = lock(&self.room);
+        let bytes = bytes.min(room.num_permits());
+        drop(room.split(bytes));
     }
 }
 
@@ -229,4 +243,43 @@ fn cut(bytes: &Bytes, start: u64, length: u64) -> Bytes {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::source::held::Held;
+
+    /// A window on two chunks, the second before the first, in room for so many bytes.
+    async fn open(whole_max: u64, room: u32) -> (Arc<Semaphore>, Window) {
+        let reader: Arc<dyn RangeReader> = Arc::new(Held(Bytes::from_static(b"aaaa....bbbb")));
+        let free = Arc::new(Semaphore::new(room as usize));
+        let room = Arc::clone(&free).acquire_many_owned(room).await.unwrap();
+        let window = Window::open(&reader, vec![8..12, 0..4], whole_max, room).await;
+        (free, window.unwrap())
+    }
+
+    #[tokio::test]
+    async fn room_is_given_back_with_the_last_page_of_each_chunk() {
+        let (free, window) = open(8, 8).await;
+        window.get_bytes(8, 2).unwrap();
+        assert_eq!(free.available_permits(), 0);
+        assert_eq!(window.get_bytes(10, 2).unwrap(), "bb");
+        assert_eq!(free.available_permits(), 4);
+        drop(window);
+        assert_eq!(free.available_permits(), 8);
+    }
+
+    #[tokio::test]
+    async fn room_of_chunks_read_piece_by_piece_is_given_back_at_the_end() {
+        let (free, window) = open(7, 4).await;
+        let reading = window.clone();
+        let read = tokio::task::spawn_blocking(move || reading.get_bytes(0, 4));
+        assert_eq!(read.await.unwrap().unwrap(), "aaaa");
+        assert_eq!(free.available_permits(), 0);
+        drop(window);
+        assert_eq!(free.available_permits(), 4);
+    }
 }

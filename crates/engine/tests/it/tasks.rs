@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, StringArray, StructArray};
 use arrow::compute::concat_batches;
@@ -117,6 +118,33 @@ async fn rows_of_many_files_keep_their_order_whoever_decodes_and_encodes_them() 
         for (nth, line) in lines_of(&text).iter().enumerate() {
             assert!(line.starts_with(&format!("{{\"id\":{nth},")), "{line}");
         }
+    }
+}
+
+#[tokio::test]
+async fn row_groups_too_large_to_be_decoded_side_by_side_follow_each_other() {
+    const GROUPS: i64 = 3;
+    const GROUP_ROWS: i64 = 600;
+    let ids: Int64Array = (0..GROUPS * GROUP_ROWS).collect();
+    let long = "long ".repeat(13 << 10);
+    let texts: StringArray = ids
+        .iter()
+        .map(|id| Some(format!("{id:?} {long}")))
+        .collect();
+    let rows = RecordBatch::try_from_iter([
+        ("id", Arc::new(ids) as ArrayRef),
+        ("text", Arc::new(texts) as ArrayRef),
+    ])
+    .unwrap();
+    let file = parquet(&rows, usize::try_from(GROUP_ROWS).unwrap());
+    for encoding in [JSON, JSON_GZ, PARQUET] {
+        let bench = Bench::default();
+        let slice = bench.lake.put("a.parquet", file.clone());
+        let run = bench.run(task(schema_of(&rows), vec![slice], encoding));
+        let ended = tokio::time::timeout(Duration::from_mins(2), run).await;
+        let (sealed, bytes) = ended.expect("no row group waits for ever").unwrap();
+        assert_eq!(sealed.rows, (GROUPS * GROUP_ROWS).unsigned_abs());
+        assert_eq!(inspect(bytes, encoding).unwrap().rows, sealed.rows);
     }
 }
 
