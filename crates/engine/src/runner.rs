@@ -97,7 +97,7 @@ impl TaskRunner {
         let Some(slice) = Passing::slice_of(task) else {
             return Ok(Way::Encode(encoder, None));
         };
-        let planned = Arc::new(Planned::new(&task.schema));
+        let planned = Arc::new(Planned::to_pass(&task.schema));
         let file = Arc::new(self.open_source(slice, &planned).await?);
         let passing = Passing::open(task, slice, &file).await?;
         Ok(match passing {

@@ -59,7 +59,7 @@ pub(super) async fn run(
     groups: mpsc::Sender<Work<Decoding>>,
 ) -> Result<(), Stop> {
     let runner = runner.as_ref();
-    let planned = Arc::new(Planned::new(&task.schema));
+    let planned = Arc::new(Planned::to_decode(&task.schema));
     let (fetched_room, decoded_room) = (Room::of(FETCHED_BYTES), Room::of(DECODED_BYTES));
     let open =
         async |nth: usize, first: Option<Arc<SourceFile>>| match (first, task.slices.get(nth)) {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{Field as ArrowField, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field as ArrowField, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::Bytes;
@@ -84,7 +84,7 @@ impl SourceFile {
         let size = reader.size();
         let (slice, planned) = (slice.clone(), Arc::clone(planned));
         let laying_out = tokio::task::spawn_blocking(move || {
-            let metadata = footer::decode(&name, &footer, limits)?;
+            let metadata = footer::decode(&name, &footer, &planned.footer, limits)?;
             // Inference and sizes walk what the footer says of itself, which may be nonsense.
             let laid_out = catch_unwind(AssertUnwindSafe(|| {
                 Self::lay_out(&name, metadata, &slice, &planned, limits)
@@ -119,12 +119,8 @@ impl SourceFile {
         planned: &Planned,
         limits: Limits,
     ) -> Result<Layout, Fault> {
-        let Planned {
-            schema,
-            target,
-            int96,
-        } = planned;
-        let metadata = typed(metadata, *int96).map_err(|error| footer::corrupt(name, &error))?;
+        let Planned { schema, target, .. } = planned;
+        let metadata = typed(metadata, planned).map_err(|error| footer::corrupt(name, &error))?;
         let mut roots = Vec::new();
         let mut columns = Vec::new();
         for (planned, target) in schema.fields.iter().zip(target.fields()) {
@@ -271,12 +267,24 @@ impl Layout {
 }
 
 /// The footer with the types to decode as.
-fn typed(metadata: ParquetMetaData, int96: TimeUnit) -> Result<ArrowReaderMetadata, ParquetError> {
+fn typed(
+    metadata: ParquetMetaData,
+    planned: &Planned,
+) -> Result<ArrowReaderMetadata, ParquetError> {
     let metadata = Arc::new(metadata);
+    let columns = metadata.file_metadata().schema_descr_ptr();
+    let as_types = |types| {
+        let options = ArrowReaderOptions::new().with_schema(types);
+        ArrowReaderMetadata::try_new(Arc::clone(&metadata), options)
+    };
+    if let Some(types) = planned.typed_before(&columns) {
+        return as_types(types);
+    }
     let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let inferred = ArrowReaderMetadata::try_new(Arc::clone(&metadata), plain)?;
-    let wanted = read_as(inferred.schema(), inferred.parquet_schema(), int96);
-    ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new().with_schema(wanted))
+    let types = read_as(inferred.schema(), &columns, planned.int96);
+    planned.note_typed(columns, Arc::clone(&types));
+    as_types(types)
 }
 
 /// The log's name and value for the column, when the log and not the file has it. Physical names count for nothing

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use offtake_model::{ErrorCode, Fault};
 use offtake_ports::RangeReader;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use parquet::schema::types::Type;
 
 use crate::limits::Limits;
@@ -99,10 +99,15 @@ fn part(bytes: &Bytes, start: u64, range: &Range<u64>) -> Option<Bytes> {
     (to <= bytes.len()).then(|| bytes.slice(from..to))
 }
 
-/// Decodes a footer and holds it against the limits.
-pub(crate) fn decode(name: &str, footer: &[u8], limits: Limits) -> Result<ParquetMetaData, Fault> {
+/// Decodes what is wanted of a footer and holds it against the limits.
+pub(crate) fn decode(
+    name: &str,
+    footer: &[u8],
+    wanted: &ParquetMetaDataOptions,
+    limits: Limits,
+) -> Result<ParquetMetaData, Fault> {
     let decoded = catch_unwind(AssertUnwindSafe(|| {
-        ParquetMetaDataReader::decode_metadata(footer)
+        ParquetMetaDataReader::decode_metadata_with_options(footer, Some(wanted))
     }));
     let refused = |what: String| {
         let message = format!("read the footer of {name}: {what}");

@@ -16,10 +16,7 @@ pub(crate) fn read_as(inferred: &Schema, parquet: &SchemaDescriptor, int96: Time
         leaf: 0,
         int96,
     };
-    Arc::new(Schema::new_with_metadata(
-        walk.fields(inferred.fields()),
-        inferred.metadata().clone(),
-    ))
+    Arc::new(Schema::new(walk.fields(inferred.fields())))
 }
 
 /// Visits leaves in the order of the file's columns.
