@@ -14,10 +14,10 @@ use tokio::task::JoinHandle;
 use crate::pipeline::fetch::Fetched;
 use crate::pipeline::{Stop, ended};
 
-/// Batches of a row group that nobody has taken yet.
+/// Batches that nobody has taken yet.
 const BATCHES: usize = 2;
 
-/// A row group that is being decoded.
+/// Row groups that are being decoded, one after the other: a large one, or several small ones.
 pub(super) struct Decoding {
     batches: mpsc::Receiver<RecordBatch>,
     decoder: JoinHandle<Result<u64, Stop>>,
@@ -29,13 +29,14 @@ pub(super) type DecodedRoom = Arc<OwnedSemaphorePermit>;
 
 impl Decoding {
     /// Starts to decode, in that room. With `alone` nothing else may be decoded while there are batches of it.
-    pub(super) fn start(fetched: Fetched, room: OwnedSemaphorePermit, alone: bool) -> Self {
+    pub(super) fn start(fetched: Vec<Fetched>, room: OwnedSemaphorePermit, alone: bool) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES);
         let room = Arc::new(room);
         let kept = alone.then(|| Arc::clone(&room));
         let decoder = tokio::task::spawn_blocking(move || {
             let _room = room;
-            decode_whole(fetched, &sender)
+            let decoded = fetched.into_iter().map(|it| decode_whole(it, &sender));
+            decoded.sum()
         });
         Self {
             batches,

@@ -19,7 +19,11 @@ const FETCHED_BYTES: u32 = 64 << 20;
 /// Bytes that the row groups being decoded take, decompressed. A larger one is decoded alone.
 const DECODED_BYTES: u32 = 32 << 20;
 
-/// Row groups that are decoded, or wait for it, at most.
+/// Row groups of fewer bytes, decompressed, are decoded together until they have as many: each alone would be handed
+/// from thread to thread for a few rows.
+const TOGETHER_BYTES: u64 = 256 << 10;
+
+/// Row groups that are decoded, or wait for it, at most; small ones together count as one.
 pub(super) const ROW_GROUPS: usize = 4;
 
 /// Files opened before the row groups of those before them were fetched.
@@ -60,7 +64,13 @@ pub(super) async fn run(
 ) -> Result<(), Stop> {
     let runner = runner.as_ref();
     let planned = Arc::new(Planned::to_decode(&task.schema));
-    let (fetched_room, decoded_room) = (Room::of(FETCHED_BYTES), Room::of(DECODED_BYTES));
+    let fetched_room = Room::of(FETCHED_BYTES);
+    let mut ahead = Ahead {
+        groups,
+        room: Room::of(DECODED_BYTES),
+        gathered: Vec::new(),
+        decoded_bytes: 0,
+    };
     let open =
         async |nth: usize, first: Option<Arc<SourceFile>>| match (first, task.slices.get(nth)) {
             (Some(file), _) => Ok(file),
@@ -95,18 +105,57 @@ pub(super) async fn run(
                 }
                 keep = Some(rows);
             }
-            let decoded_bytes = group.decoded_bytes;
-            let fetched = fetch(runner, &fetched_room, &file, group, keep).await?;
-            let room = decoded_room.take(decoded_bytes).await?;
-            let place = groups.reserve().await.map_err(|_closed| Stop::Neighbour)?;
-            let alone = decoded_bytes > u64::from(DECODED_BYTES);
-            place.send(Work::RowGroup(Decoding::start(fetched, room, alone)));
+            ahead
+                .add(fetch(runner, &fetched_room, &file, group, keep).await?)
+                .await?;
         }
         if let Some(cut) = &cut {
             cut.check(&file.name)?;
         }
     }
-    send(&groups, Work::Complete).await
+    ahead.decode().await?;
+    send(&ahead.groups, Work::Complete).await
+}
+
+/// Row groups on their way to be decoded.
+struct Ahead {
+    groups: mpsc::Sender<Work<Decoding>>,
+    room: Room,
+    /// Small ones that wait for others.
+    gathered: Vec<Fetched>,
+    /// What they are, decompressed.
+    decoded_bytes: u64,
+}
+
+impl Ahead {
+    /// Has the row group decoded, now or with those that follow.
+    async fn add(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        let bytes = fetched.group.decoded_bytes;
+        if self.decoded_bytes.saturating_add(bytes) > TOGETHER_BYTES {
+            self.decode().await?;
+        }
+        self.gathered.push(fetched);
+        self.decoded_bytes += bytes;
+        if self.decoded_bytes >= TOGETHER_BYTES {
+            self.decode().await?;
+        }
+        Ok(())
+    }
+
+    /// Has decoded what was gathered.
+    async fn decode(&mut self) -> Result<(), Stop> {
+        let gathered = std::mem::take(&mut self.gathered);
+        let decoded_bytes = std::mem::take(&mut self.decoded_bytes);
+        if gathered.is_empty() {
+            return Ok(());
+        }
+        let room = self.room.take(decoded_bytes).await?;
+        let place = self.groups.reserve().await;
+        let place = place.map_err(|_closed| Stop::Neighbour)?;
+        let alone = decoded_bytes > u64::from(DECODED_BYTES);
+        place.send(Work::RowGroup(Decoding::start(gathered, room, alone)));
+        Ok(())
+    }
 }
 
 /// Fetches row groups that pass as they are.
