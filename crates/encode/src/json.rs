@@ -146,6 +146,11 @@ impl JsonParts {
         })
     }
 
+    /// Lets parts go on that wait for the first one, which will not come.
+    pub fn give_up(&self) {
+        drop(self.verdict.settled());
+    }
+
     /// A part's rows on their way, and the buffer that they go to.
     fn body(&self, rows: &Rows) -> (Body<'_>, Vec<u8>) {
         let compressed = || self.buffers.take(GZIP_ROOM_BYTES);

@@ -45,6 +45,21 @@ pub struct Part {
     pub(crate) sum: Option<Sum>,
 }
 
+impl Rows {
+    /// Adds rows.
+    pub fn add(&mut self, batch: RecordBatch) {
+        let names = batch.schema_ref().fields().iter();
+        let names: usize = names.map(|field| field.name().len() + MEMBER_BYTES).sum();
+        let values: usize = batch
+            .columns()
+            .iter()
+            .map(|it| text_bytes(it.as_ref()))
+            .sum();
+        self.text_bytes += values + names * batch.num_rows();
+        self.batches.push(batch);
+    }
+}
+
 impl Part {
     /// Rows of the part.
     pub const fn rows(&self) -> u64 {
@@ -66,23 +81,20 @@ impl Parts {
 
     /// Adds rows; answers a part when there are enough of them.
     pub fn push(&mut self, batch: RecordBatch) -> Option<Rows> {
-        let names = batch.schema_ref().fields().iter();
-        let names: usize = names.map(|field| field.name().len() + MEMBER_BYTES).sum();
-        let values: usize = batch
-            .columns()
-            .iter()
-            .map(|it| text_bytes(it.as_ref()))
-            .sum();
-        self.open.text_bytes += values + names * batch.num_rows();
-        self.open.batches.push(batch);
+        self.open.add(batch);
         let enough =
             self.open.text_bytes >= self.enough_bytes || self.open.batches.len() >= BATCHES_MAX;
         enough.then(|| self.take())
     }
 
-    /// The rows so far, as a part, if there are any: for whoever needs their memory.
+    /// The rows so far, as a part, if there are any.
     pub fn cut(&mut self) -> Option<Rows> {
         (!self.open.batches.is_empty()).then(|| self.take())
+    }
+
+    /// The rows so far, as a part to which others may be added.
+    pub fn begun(&mut self) -> Rows {
+        self.take()
     }
 
     /// The rows that are left, as a part. A file without rows has one without rows.

@@ -17,8 +17,16 @@ use crate::pipeline::{Stop, ended};
 /// Batches that nobody has taken yet.
 const BATCHES: usize = 2;
 
-/// Row groups that are being decoded, one after the other: a large one, or several small ones.
-pub(super) struct Decoding {
+/// Row groups that are decoded.
+pub(super) enum Decoding {
+    /// Ahead of whoever takes the rows.
+    Ahead(Ahead),
+    /// Small ones, by whoever takes the rows: what few rows take stays with one thread.
+    Together(Vec<Fetched>),
+}
+
+/// Row groups that are being decoded, one after the other.
+pub(super) struct Ahead {
     batches: mpsc::Receiver<RecordBatch>,
     decoder: JoinHandle<Result<u64, Stop>>,
     room: Option<DecodedRoom>,
@@ -27,7 +35,7 @@ pub(super) struct Decoding {
 /// Room that a row group takes, decompressed, until nobody holds it any more.
 pub(super) type DecodedRoom = Arc<OwnedSemaphorePermit>;
 
-impl Decoding {
+impl Ahead {
     /// Starts to decode, in that room. With `alone` nothing else may be decoded while there are batches of it.
     pub(super) fn start(fetched: Vec<Fetched>, room: OwnedSemaphorePermit, alone: bool) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES);
@@ -35,8 +43,10 @@ impl Decoding {
         let kept = alone.then(|| Arc::clone(&room));
         let decoder = tokio::task::spawn_blocking(move || {
             let _room = room;
-            let decoded = fetched.into_iter().map(|it| decode_whole(it, &sender));
-            decoded.sum()
+            decode_all(fetched, |batch| {
+                let sent = sender.blocking_send(batch);
+                sent.map_err(|_closed| Stop::Neighbour)
+            })
         });
         Self {
             batches,
@@ -63,10 +73,22 @@ impl Decoding {
     }
 }
 
-fn decode_whole(fetched: Fetched, batches: &mpsc::Sender<RecordBatch>) -> Result<u64, Stop> {
+/// Gives every batch of the row groups to `take`, in order; answers how many rows there were.
+pub(super) fn decode_all(
+    fetched: Vec<Fetched>,
+    mut take: impl FnMut(RecordBatch) -> Result<(), Stop>,
+) -> Result<u64, Stop> {
+    let decoded = fetched.into_iter().map(|it| decode_whole(it, &mut take));
+    decoded.sum()
+}
+
+fn decode_whole(
+    fetched: Fetched,
+    take: &mut impl FnMut(RecordBatch) -> Result<(), Stop>,
+) -> Result<u64, Stop> {
     let file = Arc::clone(&fetched.file);
     let expected = fetched.rows();
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode(fetched, batches)));
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode(fetched, take)));
     let corrupt = |what: &str| {
         let message = format!("decode {}: {what}", file.name);
         Stop::Fault(Fault::new(ErrorCode::SourceCorrupt, message))
@@ -80,7 +102,10 @@ fn decode_whole(fetched: Fetched, batches: &mpsc::Sender<RecordBatch>) -> Result
     )))
 }
 
-fn decode(fetched: Fetched, batches: &mpsc::Sender<RecordBatch>) -> Result<u64, Stop> {
+fn decode(
+    fetched: Fetched,
+    take: &mut impl FnMut(RecordBatch) -> Result<(), Stop>,
+) -> Result<u64, Stop> {
     let Fetched {
         file,
         group,
@@ -91,8 +116,7 @@ fn decode(fetched: Fetched, batches: &mpsc::Sender<RecordBatch>) -> Result<u64, 
     for batch in file.decode(&group, window, keep.as_deref())? {
         let batch = batch?;
         rows += batch.num_rows() as u64;
-        let sent = batches.blocking_send(batch);
-        sent.map_err(|_closed| Stop::Neighbour)?;
+        take(batch)?;
     }
     Ok(rows)
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc as sync;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec;
 
+use arrow::record_batch::RecordBatch;
 use offtake_encode::json::JsonLines;
 use offtake_encode::parquet::{ColumnDone, ColumnWork, ParquetRows};
 use offtake_encode::{Encoded, Encoder, Part, RowEncoder, Rows};
@@ -16,8 +17,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::pipeline::decode::{DecodedRoom, Decoding};
-use crate::pipeline::fetch::Work;
+use crate::pipeline::decode::{DecodedRoom, Decoding, decode_all};
+use crate::pipeline::fetch::{Fetched, Work};
 use crate::pipeline::{Chunk, Outcome, Stop, at_once, ended};
 
 pub(super) fn run(
@@ -45,11 +46,15 @@ fn by_columns(
     let mut share = |work| share(&helpers, work);
     let mut rows = 0;
     let rows_read = each_group(groups, |group| {
-        group.each(|batch| {
+        let push = |batch: RecordBatch| {
             parquet.push_by(&batch, &mut share)?;
             rows += batch.num_rows() as u64;
             send_all(&mut parquet, &mut rows, chunks)
-        })
+        };
+        match group {
+            Decoding::Ahead(ahead) => ahead.each(push),
+            Decoding::Together(fetched) => decode_all(fetched, push),
+        }
     })?;
     let encoded = parquet.finish_by(&mut share)?;
     send_all(&mut parquet, &mut rows, chunks)?;
@@ -113,6 +118,13 @@ enum Next {
     Complete,
 }
 
+/// A part to encode, and the room that its rows are in, if it matters.
+type ToEncode = Box<dyn FnOnce() -> Result<(Option<DecodedRoom>, Rows), Stop> + Send>;
+
+fn decoded_in(room: Option<DecodedRoom>, part: Rows) -> ToEncode {
+    Box::new(move || Ok((room, part)))
+}
+
 fn in_parts(
     lines: JsonLines,
     groups: mpsc::Receiver<Work<Decoding>>,
@@ -123,32 +135,48 @@ fn in_parts(
     let (sender, parts) = mpsc::channel(at_once());
     let joining = tokio::task::spawn_blocking(move || join(lines, parts, &chunks));
     let mut gathered = encoder.gather();
-    let start = |rows: Rows, decoded: Option<DecodedRoom>| {
+    let start = |rows: ToEncode| {
         let handle = Handle::current();
         let room = handle.block_on(sender.reserve());
         let room = room.map_err(|_closed| Stop::Neighbour)?;
         let encoder = Arc::clone(&encoder);
         let encode = move || {
-            let part = encoder.encode(&rows).map_err(Stop::from);
-            drop((rows, decoded));
-            part
+            // Rows go before the room they are in.
+            let (_room, rows) = rows().inspect_err(|_stop| encoder.give_up())?;
+            encoder.encode(&rows).map_err(Stop::from)
         };
         room.send(Next::Part(handle.spawn_blocking(encode)));
         Ok(())
     };
-    let read = each_group(groups, |group| {
-        let decoded = group.room();
-        let rows_read = group.each(|batch| {
-            let part = gathered.push(batch);
-            part.map_or(Ok(()), |part| start(part, decoded.clone()))
-        })?;
-        // What the next row group waits for must not wait for that row group's rows.
-        let held_back = decoded.as_ref().and_then(|_waited| gathered.cut());
-        held_back.map_or(Ok(()), |part| start(part, decoded))?;
-        Ok(rows_read)
+    let read = each_group(groups, |group| match group {
+        Decoding::Ahead(ahead) => {
+            let decoded = ahead.room();
+            let rows_read = ahead.each(|batch| {
+                let part = gathered.push(batch);
+                part.map_or(Ok(()), |part| start(decoded_in(decoded.clone(), part)))
+            })?;
+            // What the next row group waits for must not wait for that row group's rows.
+            let held_back = decoded.as_ref().and_then(|_waited| gathered.cut());
+            held_back.map_or(Ok(()), |part| start(decoded_in(decoded, part)))?;
+            Ok(rows_read)
+        }
+        Decoding::Together(fetched) => {
+            let mut part = gathered.begun();
+            let rows_read = fetched.iter().map(Fetched::rows).sum();
+            start(Box::new(move || {
+                decode_all(fetched, |batch| {
+                    part.add(batch);
+                    Ok(())
+                })?;
+                Ok((None, part))
+            }))?;
+            Ok(rows_read)
+        }
     });
     let read = read.and_then(|rows_read| {
-        gathered.rest().map_or(Ok(()), |part| start(part, None))?;
+        gathered
+            .rest()
+            .map_or(Ok(()), |part| start(decoded_in(None, part)))?;
         let sent = sender.blocking_send(Next::Complete);
         sent.map_err(|_closed| Stop::Neighbour)?;
         Ok(rows_read)

@@ -8,7 +8,7 @@ use offtake_model::{ErrorCode, Fault, FileSlice, FileTask};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::pipeline::Stop;
-use crate::pipeline::decode::Decoding;
+use crate::pipeline::decode::{self, Decoding};
 use crate::runner::TaskRunner;
 use crate::source::{Cut, Planned, RowGroup, SourceFile, Window, kept};
 
@@ -20,8 +20,11 @@ const FETCHED_BYTES: u32 = 64 << 20;
 const DECODED_BYTES: u32 = 32 << 20;
 
 /// Row groups of fewer bytes, decompressed, are decoded together until they have as many: each alone would be handed
-/// from thread to thread for a few rows.
-const TOGETHER_BYTES: u64 = 256 << 10;
+/// from thread to thread for a few rows. As text this is about a part.
+const TOGETHER_BYTES: u64 = 768 << 10;
+
+/// Rows that are decoded together at most: of a value that a dictionary holds once they make as many texts.
+const TOGETHER_ROWS: u64 = 8 << 10;
 
 /// Row groups that are decoded, or wait for it, at most; small ones together count as one.
 pub(super) const ROW_GROUPS: usize = 4;
@@ -65,11 +68,12 @@ pub(super) async fn run(
     let runner = runner.as_ref();
     let planned = Arc::new(Planned::to_decode(&task.schema));
     let fetched_room = Room::of(FETCHED_BYTES);
-    let mut ahead = Ahead {
+    let mut waiting = Waiting {
         groups,
         room: Room::of(DECODED_BYTES),
         gathered: Vec::new(),
-        decoded_bytes: 0,
+        bytes: 0,
+        rows: 0,
     };
     let open =
         async |nth: usize, first: Option<Arc<SourceFile>>| match (first, task.slices.get(nth)) {
@@ -105,57 +109,81 @@ pub(super) async fn run(
                 }
                 keep = Some(rows);
             }
-            ahead
-                .add(fetch(runner, &fetched_room, &file, group, keep).await?)
-                .await?;
+            waiting.make_way(&group).await?;
+            let fetched = fetch(runner, &fetched_room, &file, group, keep).await?;
+            waiting.add(fetched).await?;
         }
         if let Some(cut) = &cut {
             cut.check(&file.name)?;
         }
     }
-    ahead.decode().await?;
-    send(&ahead.groups, Work::Complete).await
+    waiting.decode().await?;
+    send(&waiting.groups, Work::Complete).await
 }
 
 /// Row groups on their way to be decoded.
-struct Ahead {
+struct Waiting {
     groups: mpsc::Sender<Work<Decoding>>,
     room: Room,
     /// Small ones that wait for others.
     gathered: Vec<Fetched>,
-    /// What they are, decompressed.
-    decoded_bytes: u64,
+    /// What they take, and how many rows they have.
+    bytes: u64,
+    rows: u64,
 }
 
-impl Ahead {
+impl Waiting {
+    /// Has decoded what was gathered, if the row group does not fit to it. To be called before it is fetched, since
+    /// what waits here takes room that it may need.
+    async fn make_way(&mut self, group: &RowGroup) -> Result<(), Stop> {
+        if self.fit(size(group), group.rows) {
+            return Ok(());
+        }
+        self.decode().await
+    }
+
     /// Has the row group decoded, now or with those that follow.
     async fn add(&mut self, fetched: Fetched) -> Result<(), Stop> {
-        let bytes = fetched.group.decoded_bytes;
-        if self.decoded_bytes.saturating_add(bytes) > TOGETHER_BYTES {
-            self.decode().await?;
-        }
+        self.bytes = self.bytes.saturating_add(size(&fetched.group));
+        self.rows = self.rows.saturating_add(fetched.group.rows);
         self.gathered.push(fetched);
-        self.decoded_bytes += bytes;
-        if self.decoded_bytes >= TOGETHER_BYTES {
-            self.decode().await?;
+        if self.fit(0, 0) {
+            return Ok(());
         }
-        Ok(())
+        self.decode().await
+    }
+
+    /// Whether that much more may be decoded with what was gathered.
+    const fn fit(&self, bytes: u64, rows: u64) -> bool {
+        self.bytes.saturating_add(bytes) < TOGETHER_BYTES
+            && self.rows.saturating_add(rows) < TOGETHER_ROWS
     }
 
     /// Has decoded what was gathered.
     async fn decode(&mut self) -> Result<(), Stop> {
         let gathered = std::mem::take(&mut self.gathered);
-        let decoded_bytes = std::mem::take(&mut self.decoded_bytes);
-        if gathered.is_empty() {
-            return Ok(());
-        }
+        (self.bytes, self.rows) = (0, 0);
+        let decoded_bytes = match gathered.as_slice() {
+            [] => return Ok(()),
+            [one] => one.group.decoded_bytes,
+            _ => {
+                let together = Work::RowGroup(Decoding::Together(gathered));
+                return send(&self.groups, together).await;
+            }
+        };
         let room = self.room.take(decoded_bytes).await?;
         let place = self.groups.reserve().await;
         let place = place.map_err(|_closed| Stop::Neighbour)?;
         let alone = decoded_bytes > u64::from(DECODED_BYTES);
-        place.send(Work::RowGroup(Decoding::start(gathered, room, alone)));
+        let ahead = decode::Ahead::start(gathered, room, alone);
+        place.send(Work::RowGroup(Decoding::Ahead(ahead)));
         Ok(())
     }
+}
+
+/// What a row group takes while it waits and while it is decoded, at most; whatever its footer says of the one.
+fn size(group: &RowGroup) -> u64 {
+    group.decoded_bytes.max(group.bytes())
 }
 
 /// Fetches row groups that pass as they are.
@@ -203,8 +231,7 @@ async fn fetch(
     group: RowGroup,
     keep: Option<Vec<Range<u64>>>,
 ) -> Result<Fetched, Stop> {
-    let bytes = group.chunks.iter().map(|it| it.end - it.start).sum();
-    let room = room.take(bytes).await?;
+    let room = room.take(group.bytes()).await?;
     let window = file.fetch(&group, runner.limits, room).await?;
     Ok(Fetched {
         file: Arc::clone(file),

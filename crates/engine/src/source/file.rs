@@ -63,6 +63,14 @@ pub(crate) struct RowGroup {
     pub(crate) batch_rows: usize,
 }
 
+impl RowGroup {
+    /// Bytes of the wanted columns as they lie in the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        let chunks = self.chunks.iter().map(|chunk| chunk.end - chunk.start);
+        chunks.fold(0, u64::saturating_add)
+    }
+}
+
 /// Where a planned column comes from.
 enum Column {
     /// From the decoded column of that ordinal.

@@ -3,7 +3,7 @@
 use offtake_engine::Limits;
 use offtake_model::ErrorCode;
 
-use crate::bench::{ALL, Bench, JSON, parquet, schema_of, task};
+use crate::bench::{ALL, Bench, JSON, JSON_GZ, parquet, schema_of, task};
 use crate::tasks::events;
 
 #[tokio::test]
@@ -63,6 +63,21 @@ async fn a_later_slice_that_is_damaged_spoils_the_task() {
     let fault = bench
         .refuse(task(schema_of(&rows), vec![good, bad], JSON))
         .await;
+    assert_eq!(fault.code, ErrorCode::SourceCorrupt);
+    assert!(fault.message.contains("bad.parquet"));
+}
+
+#[tokio::test]
+async fn no_part_waits_for_a_first_one_that_cannot_be_decoded() {
+    let bench = Bench::default();
+    let rows = events(0, 10_000);
+    let good = parquet(&rows, 1_000);
+    let mut bad = good.clone();
+    bad[4..400].fill(0);
+    let others = (0..9).map(|nth| bench.lake.put(&format!("{nth}.parquet"), good.clone()));
+    let slices = std::iter::once(bench.lake.put("bad.parquet", bad)).chain(others);
+    let task = task(schema_of(&rows), slices.collect(), JSON_GZ);
+    let fault = bench.refuse(task).await;
     assert_eq!(fault.code, ErrorCode::SourceCorrupt);
     assert!(fault.message.contains("bad.parquet"));
 }
