@@ -7,6 +7,7 @@ mod extras;
 mod file;
 mod fit;
 mod footer;
+mod group;
 mod held;
 mod keep;
 mod planned;
@@ -14,7 +15,8 @@ mod read_as;
 mod window;
 
 pub(crate) use extras::{filters, page_index};
-pub(crate) use file::{RowGroup, SourceFile};
+pub(crate) use file::SourceFile;
+pub(crate) use group::RowGroup;
 pub(crate) use keep::{Cut, kept};
 pub(crate) use planned::Planned;
 pub(crate) use window::Window;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use offtake_model::{ErrorCode, Fault, RowRange};
 use parquet::arrow::arrow_reader::RowSelection;
 
-use crate::source::file::RowGroup;
+use crate::source::group::RowGroup;
 
 /// The kept rows of a row group, counted from its first row, out of those of its file.
 pub(crate) fn kept(
