@@ -16,6 +16,10 @@ use crate::source::{Cut, Planned, RowGroup, SourceFile, Window, kept};
 /// one is fetched alone.
 const FETCHED_BYTES: u32 = 64 << 20;
 
+/// The same of row groups that pass in their pages: each of their chunks is there decompressed and compressed again,
+/// too.
+const PASSED_BYTES: u32 = 40 << 20;
+
 /// Bytes that the row groups being decoded take, decompressed. A larger one is decoded alone.
 const DECODED_BYTES: u32 = 32 << 20;
 
@@ -193,7 +197,7 @@ pub(super) async fn run_whole(
     wanted: Vec<RowGroup>,
     groups: mpsc::Sender<Work<Fetched>>,
 ) -> Result<(), Stop> {
-    let room = Room::of(FETCHED_BYTES);
+    let room = Room::of(PASSED_BYTES);
     for group in wanted {
         let fetched = fetch(&runner, &room, &file, group, None).await?;
         send(&groups, Work::RowGroup(fetched)).await?;
