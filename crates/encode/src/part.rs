@@ -92,17 +92,13 @@ impl Parts {
         (!self.open.batches.is_empty()).then(|| self.take())
     }
 
-    /// The rows so far, as a part to which others may be added.
-    pub fn begun(&mut self) -> Rows {
-        self.take()
-    }
-
     /// The rows that are left, as a part. A file without rows has one without rows.
     pub fn rest(&mut self) -> Option<Rows> {
         (self.open.nth == 0 || !self.open.batches.is_empty()).then(|| self.take())
     }
 
-    fn take(&mut self) -> Rows {
+    /// The rows so far, as a part, even if there are none: others may be added to it.
+    pub fn take(&mut self) -> Rows {
         let next = Rows {
             nth: self.open.nth + 1,
             ..Rows::default()

@@ -161,7 +161,7 @@ fn in_parts(
             Ok(rows_read)
         }
         Decoding::Together(fetched) => {
-            let mut part = gathered.begun();
+            let mut part = gathered.take();
             let rows_read = fetched.iter().map(Fetched::rows).sum();
             start(Box::new(move || {
                 decode_all(fetched, |batch| {
