@@ -62,3 +62,43 @@ pub(super) fn alike_at_the_end(one: &[u8], other: &[u8]) -> usize {
     let short = rest.position(|(one, other)| one != other);
     alike + short.unwrap_or(one_rest.len())
 }
+
+/// Bytes that [`same`] compares at most.
+pub(super) const SAME_MAX: usize = 64;
+
+/// Which bytes two texts of one length have in common, the first in the lowest bit.
+#[inline]
+pub(super) fn same(one: &[u8], other: &[u8]) -> u64 {
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    let mut same = 0;
+    let (one_words, one_rest) = one.as_chunks::<8>();
+    let (other_words, other_rest) = other.as_chunks::<8>();
+    for (nth, (one, other)) in one_words.iter().zip(other_words).enumerate() {
+        let different = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        // The highest bit of each byte that is zero; then these bits side by side.
+        let zero = !(((different & LOW) + LOW) | different | LOW);
+        same |= ((zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * nth);
+    }
+    let done = one_words.len() * 8;
+    for (nth, (one, other)) in one_rest.iter().zip(other_rest).enumerate() {
+        same |= u64::from(one == other) << (done + nth);
+    }
+    same
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn each_byte_that_is_alike_is_told(pairs in vec((0..3_u8, prop_oneof![0..3_u8, Just(128)]), 0..=SAME_MAX)) {
+            let (one, other): (Vec<u8>, Vec<u8>) = pairs.iter().copied().unzip();
+            let expected = pairs.iter().rev().fold(0, |all, (one, other)| all << 1 | u64::from(one == other));
+            prop_assert_eq!(same(&one, &other), expected);
+        }
+    }
+}

@@ -1,15 +1,17 @@
 //! gzip for values that stand one behind the other, as in the pages of a Parquet file.
 //!
-//! Identifiers, instants and measures have nothing in common but what values of one size begin or end with. So a value
-//! is compared with the last of its size alone, at either end; what is left are literals. That is several times as fast
-//! as a search for what repeats, and no larger where a search finds nothing else.
+//! Identifiers, instants, measures and addresses have little in common but what stands at the same places of values of
+//! one size. So a value is compared with the last of its size alone, place by place; what is left are literals. That is
+//! several times as fast as a search for what repeats, and hardly larger where a search finds little else.
 //!
 //! The one law: every match was compared byte by byte, so nothing said of the values can spoil them.
+
+use std::ops::Range;
 
 use libdeflater::crc32;
 
 use crate::deflate::bits::BitWriter;
-use crate::deflate::matching::{alike_at_the_end, forwards};
+use crate::deflate::matching::{SAME_MAX, alike_at_the_end, forwards, same};
 use crate::deflate::tokens::{SCORE_MIN, Sequence};
 use crate::deflate::{BLOCK_BYTES, WINDOW_BYTES, block};
 use crate::gzip::{Member, Sum};
@@ -19,6 +21,16 @@ const SIZES: usize = 256;
 
 /// Bytes of a value's length.
 const LENGTH_BYTES: usize = 4;
+
+/// Bytes by which another match must be longer than one that goes on.
+const OPEN_GAIN: usize = 3;
+
+/// Less between a value's ends is not worth a look.
+const MIDDLE_BYTES_MIN: usize = 8;
+
+/// Of so many values that have nothing in common there, so many are looked at.
+const MIDDLES_PERIOD: usize = 512;
+const MIDDLES_LOOKED_AT: usize = 32;
 
 /// Where a text's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +58,29 @@ pub(crate) struct ValueGzip {
     sequences: Vec<Sequence>,
     /// Where the last value of each size stands.
     last: [usize; SIZES],
+    middles: Middles,
     block_start: usize,
     literals_start: usize,
+}
+
+/// Tells whether it is worth a look what values have in common between their ends.
+#[derive(Default)]
+struct Middles {
+    /// Values since the last that had something.
+    without: usize,
+}
+
+impl Middles {
+    /// Where many had nothing, only some of the next are looked at.
+    #[inline]
+    const fn promise(&self) -> bool {
+        self.without % MIDDLES_PERIOD < MIDDLES_LOOKED_AT
+    }
+
+    #[inline]
+    const fn note(&mut self, found: bool) {
+        self.without = if found { 0 } else { self.without + 1 };
+    }
 }
 
 impl Sizes {
@@ -73,6 +106,7 @@ impl ValueGzip {
             bits: BitWriter::default(),
             sequences: Vec::new(),
             last: [0; SIZES],
+            middles: Middles::default(),
             block_start: 0,
             literals_start: 0,
         }
@@ -96,6 +130,7 @@ impl ValueGzip {
     fn deflate(&mut self, text: &[u8], values: Values) {
         // Nothing stands before the text.
         self.last = [usize::MAX; SIZES];
+        self.middles = Middles::default();
         (self.block_start, self.literals_start) = (0, 0);
         let mut at = values.start;
         while let Some(end) = values.sizes.end(text, at) {
@@ -111,19 +146,64 @@ impl ValueGzip {
         }
     }
 
-    /// Compares a value with the last of its size.
+    /// Compares a value with the last of its size, and its beginning with what followed the match before it.
     #[inline]
     fn take(&mut self, text: &[u8], start: usize, end: usize) {
         let place = std::mem::replace(&mut self.last[(end - start) % SIZES], start);
-        let distance = start.wrapping_sub(place);
-        if distance > start || distance > WINDOW_BYTES {
-            return;
-        }
-        let beginning = forwards(text, start - distance, start, end);
-        self.take_match(start, beginning, distance);
-        let rest = start + beginning;
+        let alike = Some(start.wrapping_sub(place)).filter(|it| *it <= start.min(WINDOW_BYTES));
+        let rest = start + self.take_beginning(text, start..end, alike);
+        let Some(distance) = alike else { return };
         let ending = alike_at_the_end(&text[rest - distance..end - distance], &text[rest..end]);
-        self.take_match(end - ending, ending, distance);
+        let last = end - ending;
+        if last - rest >= MIDDLE_BYTES_MIN {
+            let found = self.middles.promise() && self.take_middle(text, rest..last, distance);
+            self.middles.note(found);
+        }
+        self.take_match(last, ending, distance);
+    }
+
+    /// Takes a value's beginning, which also goes on with the match that ends there; answers how long it is.
+    #[inline]
+    fn take_beginning(&mut self, text: &[u8], value: Range<usize>, alike: Option<usize>) -> usize {
+        let Range { start, end } = value;
+        let beginning = |distance| (forwards(text, start - distance, start, end), distance);
+        let open = self.open(start).map(beginning).filter(|it| it.0 > 0);
+        let fresh = alike.map(beginning);
+        let (length, distance) = match (open, fresh) {
+            (Some(open), Some(fresh)) if open.0 + OPEN_GAIN < fresh.0 => fresh,
+            (Some(found), _) | (None, Some(found)) => found,
+            (None, None) => return 0,
+        };
+        self.take_match(start, length, distance);
+        length
+    }
+
+    /// The distance of the match that ends there.
+    #[inline]
+    fn open(&self, start: usize) -> Option<usize> {
+        let before = self.sequences.last()?;
+        (self.literals_start == start).then_some(before.distance as usize)
+    }
+
+    /// Takes what is alike between a value's ends; answers whether there was something.
+    #[inline]
+    fn take_middle(&mut self, text: &[u8], range: Range<usize>, distance: usize) -> bool {
+        let before = self.sequences.len();
+        let Range { mut start, end } = range;
+        while start < end {
+            let stop = end.min(start + SAME_MAX);
+            let same = same(&text[start - distance..stop - distance], &text[start..stop]);
+            // Where runs of four begin.
+            let mut runs = same & (same >> 1) & (same >> 2) & (same >> 3);
+            while runs != 0 {
+                let first = runs.trailing_zeros();
+                let length = (same >> first).trailing_ones();
+                self.take_match(start + first as usize, length as usize, distance);
+                runs &= u64::MAX.checked_shl(first + length).unwrap_or_default();
+            }
+            start = stop;
+        }
+        self.sequences.len() > before
     }
 
     #[inline]

@@ -57,6 +57,51 @@ fn values_of_one_size_share_both_ends() {
 }
 
 #[test]
+fn values_of_one_size_share_what_stands_between_their_ends() {
+    let address = |row| {
+        let (item, session) = (hash(row) % 10_000, hash(row + (1 << 40)));
+        format!("https://shop.example.com/item/{item:04}?session={session:016x}&from=newsletter")
+    };
+    let page = told((0..5_000).map(address));
+    let (by_values, searched) = (size_by_values(&page, Sizes::Told), size_by_search(&page));
+    assert!(
+        by_values * 20 < searched * 21,
+        "{by_values} bytes, searched {searched}"
+    );
+}
+
+#[test]
+fn what_is_alike_after_many_values_that_had_nothing_is_found_again() {
+    let noise = |row| format!("{:016x}{:016x}", hash(row), hash(row + (1 << 40)));
+    let marked = |row| format!("{}&session={:016x}", &noise(row)[..8], hash(row));
+    let alone = size_by_values(&told((0..20_000).map(marked)), Sizes::Told);
+    let behind = told((0..20_000).map(noise).chain((0..20_000).map(marked)));
+    let noise = size_by_values(&told((0..20_000).map(noise)), Sizes::Told);
+    let both = size_by_values(&behind, Sizes::Told);
+    assert!(
+        both < noise + alone + alone / 50,
+        "{both} bytes, {noise} and {alone}"
+    );
+}
+
+#[test]
+fn what_follows_a_match_is_taken_with_it() {
+    // The last value of the first one's size begins in another way; the third one's like was followed by its like.
+    let beginnings = [
+        "left hand side ",
+        "right hand side",
+        "both hands side by side ",
+    ];
+    let label = |row: u64| {
+        let beginning = beginnings.iter().cycle().nth((row % 3) as usize).unwrap();
+        format!("{beginning}{:08x}, or so", hash(row) >> 32)
+    };
+    let page = told((0..9_000).map(label));
+    let by_values = size_by_values(&page, Sizes::Told);
+    assert!(by_values < 100_000, "{by_values} bytes");
+}
+
+#[test]
 fn a_run_of_equal_values_is_one_match() {
     let page = 7_i64.to_le_bytes().repeat(10_000);
     let by_values = size_by_values(&page, Sizes::Fixed(8));
@@ -109,6 +154,19 @@ fn sizes() -> impl Strategy<Value = Sizes> {
 }
 
 proptest! {
+    /// Values made of the same parts, long enough for what is alike to cross the words that are compared.
+    #[test]
+    fn values_of_the_same_parts_are_read_back(
+        parts in vec("[a-f]{0,90}", 1..4),
+        rows in vec(vec("[0-3]{0,6}", 3), 0..60),
+    ) {
+        let value = |row: &Vec<String>| -> String {
+            parts.iter().zip(row).flat_map(|(part, own)| [part.as_str(), own]).collect()
+        };
+        let page = told(rows.iter().map(value));
+        size_by_values(&page, Sizes::Told);
+    }
+
     /// Whatever is said of the values, true or not.
     #[test]
     fn any_text_is_read_back(
