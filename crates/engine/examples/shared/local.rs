@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +16,8 @@ use offtake_ports::{
     Discarded, EndOfStream, Published, RangeReader, RowMasks, Seen, Sinks, Sources, StagedSink,
     StagedUpload,
 };
+use rustix::buffer::spare_capacity;
+use rustix::io::pread;
 
 /// Source files below a folder, whatever the lake root's name.
 pub(crate) struct Files(pub(crate) PathBuf);
@@ -49,8 +50,14 @@ impl RangeReader for OpenFile {
         let file = Arc::clone(&self.file);
         let reading = tokio::task::spawn_blocking(move || {
             let length = usize::try_from(range.end - range.start).map_err(std::io::Error::other)?;
-            let mut bytes = vec![0; length];
-            file.read_exact_at(&mut bytes, range.start)?;
+            let mut bytes = Vec::with_capacity(length);
+            while bytes.len() < length {
+                let at = range.start + bytes.len() as u64;
+                if pread(&file, spare_capacity(&mut bytes), at)? == 0 {
+                    return Err(std::io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            bytes.truncate(length);
             Ok(Bytes::from(bytes))
         });
         let read = reading.await.map_err(std::io::Error::other).flatten();

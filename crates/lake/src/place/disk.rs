@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,6 +14,8 @@ use cap_std::fs::Dir;
 use object_store::ObjectStore;
 use offtake_model::{ErrorCode, Fault};
 use offtake_ports::RangeReader;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 use super::kernel_store::DiskStore;
 use super::{ENTRIES_MAX, Entry, Opened, Place, Trouble, chain, check_range};
@@ -191,18 +193,23 @@ impl DiskFile {
     fn read_now(&self, range: &Range<u64>) -> Result<Bytes, Fault> {
         check_range(&self.name, range, self.size)?;
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; length];
-        self.file
-            .read_exact_at(&mut buffer, range.start)
-            .map_err(|error| {
-                if error.kind() == io::ErrorKind::UnexpectedEof {
-                    return Fault::new(
-                        ErrorCode::SourceChanged,
-                        format!("{} became shorter while it was read", self.name),
-                    );
+        let mut buffer = Vec::with_capacity(length);
+        while buffer.len() < length {
+            let at = range.start + buffer.len() as u64;
+            match pread(&self.file, spare_capacity(&mut buffer), at) {
+                Ok(0) => {
+                    let message = format!("{} became shorter while it was read", self.name);
+                    return Err(Fault::new(ErrorCode::SourceChanged, message));
                 }
-                Trouble::from(error).fault(ErrorCode::SourceVanished, &self.name)
-            })?;
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    let trouble = Trouble::from(io::Error::from(error));
+                    return Err(trouble.fault(ErrorCode::SourceVanished, &self.name));
+                }
+            }
+        }
+        // There may have been room for more.
+        buffer.truncate(length);
         Ok(buffer.into())
     }
 }
