@@ -12,7 +12,7 @@ use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use offtake_encode::pages::{PageTranscoder, SourceGroup};
-use offtake_encode::{RowEncoder, open, schema};
+use offtake_encode::{RowEncoder, Spares, open, schema};
 use offtake_model::{Compression, FileType, OutputEncoding};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression as Codec;
@@ -118,10 +118,11 @@ fn pages_gzip(bencher: Bencher<'_, '_>, kind: Kind) {
         metadata: &metadata,
         index: 0,
     };
+    let spares = Spares::new();
     bencher
         .counter(BytesCount::of_slice(&file))
         .bench_local(|| {
-            let mut transcoder = PageTranscoder::open(&schema, encoding, None).unwrap();
+            let mut transcoder = PageTranscoder::open(&schema, encoding, None, &spares).unwrap();
             let chunks = transcoder.chunks();
             let mut nth = 0..;
             let mut next = || chunks.pass(source, nth.next().unwrap_or_default(), &file);

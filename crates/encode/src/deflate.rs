@@ -61,6 +61,11 @@ impl RowGzip {
         self.text_bytes = 0;
     }
 
+    /// Whether it counted so much text that places in its tables may soon be taken for others.
+    pub(crate) const fn worn(&self) -> bool {
+        self.tokens.worn()
+    }
+
     /// Where the next row is written.
     #[inline]
     pub(crate) const fn text(&mut self) -> &mut Vec<u8> {

@@ -10,6 +10,7 @@ use offtake_model::{Fault, FileType, OutputEncoding, Schema};
 
 use crate::json::JsonLines;
 use crate::parquet::ParquetRows;
+use crate::spare::Spares;
 
 /// Turns batches into the bytes of one file.
 ///
@@ -48,8 +49,17 @@ pub enum Encoder {
 ///
 /// A column that the format cannot express is a [`TypeNotSupported`](offtake_model::ErrorCode::TypeNotSupported).
 pub fn open(schema: &Schema, encoding: OutputEncoding) -> Result<Encoder, Fault> {
+    open_with(schema, encoding, &Spares::new())
+}
+
+/// Opens an encoder as [`open`] does, which uses memory of those before it.
+pub fn open_with(
+    schema: &Schema,
+    encoding: OutputEncoding,
+    spares: &Spares,
+) -> Result<Encoder, Fault> {
     Ok(match encoding.file_type {
-        FileType::Json => Encoder::Json(Box::new(JsonLines::open(schema, encoding)?)),
+        FileType::Json => Encoder::Json(Box::new(JsonLines::open(schema, encoding, spares)?)),
         FileType::Parquet => Encoder::Parquet(Box::new(ParquetRows::open(schema, encoding)?)),
     })
 }

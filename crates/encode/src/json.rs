@@ -12,18 +12,17 @@ mod shape;
 mod text;
 mod time;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use offtake_model::{Compression, Fault, OutputEncoding, Schema};
 
-use crate::deflate::RowGzip;
 use crate::encoder::{Encoded, RowEncoder};
 use crate::gzip::Member;
 use crate::output::Output;
 use crate::part::{Part, Parts, Rows};
-use crate::spare::Spare;
+use crate::spare::Spares;
 use body::{Body, Verdict};
 use column::Column;
 use shape::Shape;
@@ -41,9 +40,6 @@ const SLACK_BYTES: usize = 64 << 10;
 /// Room for a compressed part; some are larger.
 const GZIP_ROOM_BYTES: usize = 1 << 20;
 
-/// Compressors kept to be used again.
-const COMPRESSORS_MAX: usize = 8;
-
 /// Writes rows as lines.
 pub struct JsonLines {
     encoder: Arc<JsonParts>,
@@ -59,19 +55,17 @@ pub struct JsonParts {
     shape: Shape,
     compression: Compression,
     verdict: Verdict,
-    buffers: Spare,
-    compressors: Mutex<Vec<RowGzip>>,
+    spares: Spares,
 }
 
 impl JsonLines {
     /// Starts a file of that schema.
-    pub fn open(schema: &Schema, encoding: OutputEncoding) -> Result<Self, Fault> {
+    pub fn open(schema: &Schema, encoding: OutputEncoding, spares: &Spares) -> Result<Self, Fault> {
         let encoder = JsonParts {
             shape: Shape::of_rows(schema)?,
             compression: encoding.compression,
             verdict: Verdict::under(encoding.gzip),
-            buffers: Spare::default(),
-            compressors: Mutex::default(),
+            spares: spares.clone(),
         };
         Ok(Self {
             parts: encoder.gather(),
@@ -131,16 +125,12 @@ impl JsonParts {
             body.write(&columns, batch.num_rows(), &mut out)?;
             count += batch.num_rows() as u64;
         }
-        let sum = body.finish(&mut out)?.map(|(sum, mut compressor)| {
-            let mut spare = lock(&self.compressors);
-            if spare.len() < COMPRESSORS_MAX {
-                compressor.restart();
-                spare.push(*compressor);
-            }
+        let sum = body.finish(&mut out)?.map(|(sum, compressor)| {
+            self.spares.keep(*compressor);
             sum
         });
         Ok(Part {
-            bytes: self.buffers.lend(out),
+            bytes: self.spares.texts().lend(out),
             rows: count,
             sum,
         })
@@ -153,23 +143,20 @@ impl JsonParts {
 
     /// A part's rows on their way, and the buffer that they go to.
     fn body(&self, rows: &Rows) -> (Body<'_>, Vec<u8>) {
-        let compressed = || self.buffers.take(GZIP_ROOM_BYTES);
+        let compressed = || self.spares.texts().take(GZIP_ROOM_BYTES);
         match self.compression {
             Compression::None => {
-                let lines = self.buffers.take(rows.text_bytes + SLACK_BYTES);
+                let room = rows.text_bytes + SLACK_BYTES;
+                let lines = self.spares.texts().take(room);
                 (Body::plain(lines), Vec::new())
             }
             Compression::Gzip if rows.nth == 0 => (Body::first(&self.verdict), compressed()),
             Compression::Gzip => {
-                let spare = lock(&self.compressors).pop().map(Box::new);
+                let spare = self.spares.compressor().map(Box::new);
                 (Body::other(&self.verdict, spare), compressed())
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RowEncoder for JsonLines {

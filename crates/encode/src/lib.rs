@@ -17,5 +17,6 @@ mod part;
 pub mod schema;
 mod spare;
 
-pub use encoder::{Encoded, Encoder, RowEncoder, open};
+pub use encoder::{Encoded, Encoder, RowEncoder, open, open_with};
 pub use part::{Part, Parts, Rows};
+pub use spare::{PageBuffers, Spares};

@@ -12,6 +12,7 @@ mod fit;
 mod gzip;
 mod output;
 mod piece;
+mod reader;
 mod sound;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,12 +30,14 @@ use parquet::schema::types::ColumnDescPtr;
 
 use crate::encoder::Encoded;
 use crate::parquet::CREATED_BY;
+use crate::spare::{PageBuffers, Spares};
 use chunk::Chunk;
 use codec::Recoder;
 use output::SharedOutput;
 
 pub use fit::{Refusal, check};
 pub use piece::Piece;
+pub use reader::Pages;
 
 /// Writes a Parquet file from row groups of others.
 pub struct PageTranscoder {
@@ -49,6 +52,7 @@ pub struct PageTranscoder {
 pub struct ChunkTranscoder {
     columns: Vec<ColumnDescPtr>,
     encoding: OutputEncoding,
+    pages: PageBuffers,
     /// Codecs that nobody uses now, one for each thread that passed a chunk.
     recoders: Mutex<Vec<Recoder>>,
 }
@@ -89,6 +93,7 @@ impl PageTranscoder {
         schema: &Schema,
         encoding: OutputEncoding,
         sorting: Option<Vec<SortingColumn>>,
+        spares: &Spares,
     ) -> Result<Self, Fault> {
         let descriptor = fit::written_schema(schema)?;
         let output = SharedOutput::new();
@@ -103,6 +108,7 @@ impl PageTranscoder {
             chunks: Arc::new(ChunkTranscoder {
                 columns: file.schema_descr().columns().to_vec(),
                 encoding,
+                pages: spares.pages().clone(),
                 recoders: Mutex::default(),
             }),
             file,
@@ -173,7 +179,7 @@ impl ChunkTranscoder {
         let missing = || ParquetError::General(format!("there is no column {nth}"));
         let column = self.columns.get(nth).cloned();
         let column = column.ok_or_else(|| PassError::Source(missing()))?;
-        let chunk = Chunk::read(source, nth, reader).map_err(PassError::Source)?;
+        let chunk = Chunk::read(source, nth, reader, &self.pages).map_err(PassError::Source)?;
         let spare = self.spare().pop();
         let mut recoder = spare.unwrap_or_else(|| Recoder::new(self.encoding));
         let recompressed = !chunk.stays(&recoder);

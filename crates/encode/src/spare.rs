@@ -1,53 +1,81 @@
-//! Buffers that are used again instead of being made anew: the system clears every page of a new one.
+//! Memory that is used again instead of being made anew: the system clears every page of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod pages;
+mod texts;
 
-use bytes::Bytes;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Buffers kept at most.
-const KEPT_MAX: usize = 8;
+use crate::deflate::RowGzip;
 
-/// Buffers that nobody uses now. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+pub use pages::PageBuffers;
+pub(crate) use texts::TextBuffers;
 
-/// A filled buffer, which goes back when nobody reads it any more.
-struct Lent {
-    bytes: Vec<u8>,
-    home: Spare,
+/// Bytes of page buffers kept at most.
+const PAGES_BYTES: usize = 64 << 20;
+
+/// Compressors kept at most.
+const COMPRESSORS_MAX: usize = 8;
+
+/// What encoders and decoders of several files use one after the other. Clones share it.
+#[derive(Clone)]
+pub struct Spares {
+    pages: PageBuffers,
+    texts: TextBuffers,
+    compressors: Arc<Mutex<Vec<RowGzip>>>,
 }
 
-impl Spare {
-    /// An empty buffer with room for so many bytes.
-    pub(crate) fn take(&self, room: usize) -> Vec<u8> {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut buffer = spare.pop().unwrap_or_default();
-        drop(spare);
-        buffer.reserve(room);
-        buffer
-    }
-
-    /// The buffer's bytes to be read; it goes back behind the last reader.
-    pub(crate) fn lend(&self, bytes: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent {
-            bytes,
-            home: self.clone(),
-        })
-    }
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let mut spare = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < KEPT_MAX {
-            self.bytes.clear();
-            spare.push(std::mem::take(&mut self.bytes));
+impl Spares {
+    /// Nothing that was used before.
+    pub fn new() -> Self {
+        Self {
+            pages: PageBuffers::new(PAGES_BYTES),
+            texts: TextBuffers::default(),
+            compressors: Arc::default(),
         }
+    }
+
+    /// Gives up what nobody uses now.
+    pub fn clear(&self) {
+        self.pages.clear();
+        self.texts.clear();
+        self.compressors().clear();
+    }
+
+    /// For pages that were decompressed.
+    pub const fn pages(&self) -> &PageBuffers {
+        &self.pages
+    }
+
+    /// For text, compressed or not.
+    pub(crate) const fn texts(&self) -> &TextBuffers {
+        &self.texts
+    }
+
+    /// A compressor that was used before.
+    pub(crate) fn compressor(&self) -> Option<RowGzip> {
+        self.compressors().pop()
+    }
+
+    /// Keeps a compressor for others.
+    pub(crate) fn keep(&self, mut compressor: RowGzip) {
+        if compressor.worn() {
+            return;
+        }
+        compressor.restart();
+        let mut kept = self.compressors();
+        if kept.len() < COMPRESSORS_MAX {
+            kept.push(compressor);
+        }
+    }
+
+    fn compressors(&self) -> MutexGuard<'_, Vec<RowGzip>> {
+        let kept = &self.compressors;
+        kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Spares {
+    fn default() -> Self {
+        Self::new()
     }
 }

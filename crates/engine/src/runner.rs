@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use offtake_encode::{Encoded, open};
+use offtake_encode::{Encoded, Spares, open_with};
 use offtake_model::{AttemptTag, ErrorCode, Fault, FileSlice, FileTask, SealedFile};
 use offtake_ports::{EndOfStream, RowMasks, Sinks, Sources, StagedUpload, TaskEvent, TaskRequest};
 use tokio::sync::mpsc;
@@ -20,6 +20,8 @@ pub struct TaskRunner {
     pub(crate) sources: Arc<dyn Sources>,
     pub(crate) masks: Arc<dyn RowMasks>,
     pub(crate) limits: Limits,
+    /// Memory that tasks use one after the other.
+    pub(crate) spares: Spares,
     sinks: Arc<dyn Sinks>,
 }
 
@@ -35,8 +37,14 @@ impl TaskRunner {
             sources,
             masks,
             limits,
+            spares: Spares::new(),
             sinks,
         }
+    }
+
+    /// Gives up memory that was kept for the next task.
+    pub fn rest(&self) {
+        self.spares.clear();
     }
 
     /// Runs the task and tells of it. The last event is `Sealed` or `Failed`; when nobody listens any more, the task
@@ -93,13 +101,13 @@ impl TaskRunner {
 impl TaskRunner {
     /// Rows pass in their pages where that gives the same rows; else they are decoded and encoded.
     async fn way(&self, task: &FileTask) -> Result<Way, Fault> {
-        let encoder = open(&task.schema, task.encoding)?;
+        let encoder = open_with(&task.schema, task.encoding, &self.spares)?;
         let Some(slice) = Passing::slice_of(task) else {
             return Ok(Way::Encode(encoder, None));
         };
         let planned = Arc::new(Planned::to_pass(&task.schema));
         let file = Arc::new(self.open_source(slice, &planned).await?);
-        let passing = Passing::open(task, slice, &file).await?;
+        let passing = Passing::open(task, slice, &file, &self.spares).await?;
         Ok(match passing {
             Some(passing) => Way::Pass(Box::new(passing)),
             None => Way::Encode(encoder, Some(file)),
@@ -112,7 +120,8 @@ impl TaskRunner {
         planned: &Arc<Planned>,
     ) -> Result<SourceFile, Fault> {
         let reader = self.sources.open(slice).await?;
-        SourceFile::open(reader, slice, planned, self.limits).await
+        let pages = self.spares.pages().clone();
+        SourceFile::open(reader, slice, planned, self.limits, pages).await
     }
 }
 

@@ -10,6 +10,7 @@ mod footer;
 mod group;
 mod held;
 mod keep;
+mod pages;
 mod planned;
 mod read_as;
 mod window;

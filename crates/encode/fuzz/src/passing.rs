@@ -3,6 +3,7 @@
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use offtake_encode::Spares;
 use offtake_encode::pages::{PageTranscoder, PassError, SourceGroup, check, sorting_of};
 use offtake_encode::schema::from_arrow;
 use offtake_model::{OutputEncoding, Schema};
@@ -87,7 +88,7 @@ pub(crate) fn passed(file: &Bytes, encoding: OutputEncoding) -> Result<Option<Ve
     }
     let sorting = sorting_of(&metadata, &groups);
     let mut transcoder =
-        PageTranscoder::open(&schema, encoding, sorting).map_err(PassError::Write)?;
+        PageTranscoder::open(&schema, encoding, sorting, &Spares::new()).map_err(PassError::Write)?;
     let mut passed = Vec::new();
     for index in groups {
         group(&mut transcoder, file, &metadata, index, &mut passed)?;

@@ -133,6 +133,11 @@ impl Tokens {
         self.adaptation = Adaptation::new();
     }
 
+    /// Whether the count of text is in its second half: it must not come round while the tables last.
+    pub(super) const fn worn(&self) -> bool {
+        self.base > u32::MAX / 2
+    }
+
     #[inline]
     pub(super) fn mark(&mut self, leaf: u32, start: usize) {
         let end = self.text.len();
@@ -343,4 +348,17 @@ const fn reachable(distance: usize, at: usize) -> bool {
 #[inline]
 fn counted(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressor_is_worn_long_before_its_count_comes_round() {
+        let mut tokens = Tokens::new();
+        assert!(!tokens.worn());
+        tokens.base = u32::MAX / 2 + 1;
+        assert!(tokens.worn());
+    }
 }

@@ -13,20 +13,23 @@ use parquet::file::metadata::{ColumnChunkMetaData, ColumnChunkMetaDataBuilder};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::reader::ChunkReader;
-use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use crate::pages::codec::Recoder;
 use crate::pages::piece::Piece;
+use crate::pages::reader::Pages;
 use crate::pages::sound::Soundness;
 use crate::pages::{PassError, SourceGroup, written};
+use crate::spare::PageBuffers;
 
 /// A column chunk in memory, with what its file says of it.
 pub(super) struct Chunk<'a> {
     metadata: &'a ColumnChunkMetaData,
     rows: u64,
     piece: Arc<Piece>,
+    /// For its pages, decompressed.
+    buffers: PageBuffers,
     column_index: Option<&'a ColumnIndexMetaData>,
     offset_index: Option<&'a OffsetIndexMetaData>,
     bloom_filter: Option<Sbbf>,
@@ -48,6 +51,7 @@ impl<'a> Chunk<'a> {
         source: SourceGroup<'a>,
         nth: usize,
         reader: &R,
+        buffers: &PageBuffers,
     ) -> Result<Self, ParquetError> {
         let SourceGroup {
             metadata: file,
@@ -71,6 +75,7 @@ impl<'a> Chunk<'a> {
             metadata,
             rows: u64::try_from(group.num_rows())?,
             piece: Arc::new(piece),
+            buffers: buffers.clone(),
             column_index: column_index
                 .filter(|it| ordered && !matches!(it, ColumnIndexMetaData::NONE)),
             offset_index,
@@ -182,9 +187,10 @@ impl<'a> Chunk<'a> {
         self.check(found)
     }
 
-    fn pages(&self) -> Result<SerializedPageReader<Piece>, ParquetError> {
+    fn pages(&self) -> Result<Pages<Piece>, ParquetError> {
         let rows = usize::try_from(self.rows)?;
-        SerializedPageReader::new(Arc::clone(&self.piece), self.metadata, rows, None)
+        let piece = Arc::clone(&self.piece);
+        Pages::open(piece, self.metadata, rows, None, self.buffers.clone())
     }
 
     fn check(&self, found: u64) -> Result<(), ParquetError> {

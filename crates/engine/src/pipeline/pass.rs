@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use offtake_encode::Spares;
 use offtake_encode::pages::{
     self, ChunkTranscoder, PageTranscoder, PassError, PassedChunk, SourceGroup,
 };
@@ -62,6 +63,7 @@ impl Passing {
         task: &FileTask,
         slice: &FileSlice,
         file: &Arc<SourceFile>,
+        spares: &Spares,
     ) -> Result<Option<Self>, Fault> {
         let mut groups = file.row_groups(slice.row_groups.as_deref())?;
         fetch::check_rows(slice, file, &groups)?;
@@ -79,7 +81,7 @@ impl Passing {
             file: Arc::clone(file),
             groups,
             metadata: page_index(file).await?,
-            transcoder: PageTranscoder::open(&task.schema, task.encoding, sorting)?,
+            transcoder: PageTranscoder::open(&task.schema, task.encoding, sorting, spares)?,
         }))
     }
 }

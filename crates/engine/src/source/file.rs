@@ -9,12 +9,13 @@ use arrow::datatypes::{Field as ArrowField, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::Bytes;
+use offtake_encode::PageBuffers;
 use offtake_model::{ErrorCode, Fault, Field, FileSlice};
 use offtake_ports::RangeReader;
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
 };
+use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use tokio::sync::OwnedSemaphorePermit;
@@ -26,6 +27,7 @@ use crate::source::footer::{self, End};
 use crate::source::group::{RowGroup, row_groups};
 use crate::source::held::Held;
 use crate::source::keep::selection;
+use crate::source::pages::GroupPages;
 use crate::source::planned::Planned;
 use crate::source::read_as::read_as;
 use crate::source::window::Window;
@@ -37,9 +39,11 @@ pub(crate) struct SourceFile {
     /// Rows of the whole file.
     pub(crate) rows: u64,
     reader: Arc<dyn RangeReader>,
-    metadata: ArrowReaderMetadata,
-    /// The file's columns that are decoded, ascending.
-    roots: Vec<usize>,
+    /// For its pages, decompressed.
+    buffers: PageBuffers,
+    metadata: Arc<ParquetMetaData>,
+    /// The file's columns that are decoded.
+    levels: FieldLevels,
     /// One per planned column.
     columns: Vec<Column>,
     schema: SchemaRef,
@@ -61,6 +65,7 @@ impl SourceFile {
         slice: &FileSlice,
         planned: &Arc<Planned>,
         limits: Limits,
+        buffers: PageBuffers,
     ) -> Result<Self, Fault> {
         let name = format!("source file {}/{}", slice.source.root, slice.source.path);
         let End { footer, whole } = footer::read(&name, reader.as_ref(), limits).await?;
@@ -87,8 +92,9 @@ impl SourceFile {
             rows: layout.groups.iter().map(|group| group.rows).sum(),
             name,
             reader: whole.map_or(reader, |bytes| Arc::new(Held(bytes))),
+            buffers,
             metadata: layout.metadata,
-            roots: layout.roots,
+            levels: layout.levels,
             columns: layout.columns,
             schema: layout.schema,
             groups: layout.groups,
@@ -119,10 +125,14 @@ impl SourceFile {
                 *nth = order.get(*nth).copied().unwrap_or_default();
             }
         }
+        let leaves = metadata.parquet_schema();
+        let mask = ProjectionMask::roots(leaves, roots.iter().copied());
+        let levels = parquet_to_arrow_field_levels(leaves, mask, Some(metadata.schema().fields()))
+            .map_err(|error| footer::corrupt(name, &error))?;
         Ok(Layout {
             groups: row_groups(metadata.metadata(), &roots, limits),
-            metadata,
-            roots,
+            metadata: Arc::clone(metadata.metadata()),
+            levels,
             columns,
             schema: Arc::clone(target),
         })
@@ -147,8 +157,8 @@ impl SourceFile {
     }
 
     /// What the footer says.
-    pub(crate) fn metadata(&self) -> &Arc<ParquetMetaData> {
-        self.metadata.metadata()
+    pub(crate) const fn metadata(&self) -> &Arc<ParquetMetaData> {
+        &self.metadata
     }
 
     /// Reads that range of the file.
@@ -179,21 +189,20 @@ impl SourceFile {
         window: Window,
         keep: Option<&[Range<u64>]>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, Fault>> + use<'a>, Fault> {
-        let mask =
-            ProjectionMask::roots(self.metadata.parquet_schema(), self.roots.iter().copied());
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            window.clone(),
-            self.metadata.clone(),
+        let pages = GroupPages {
+            window: Arc::new(window.clone()),
+            metadata: Arc::clone(&self.metadata),
+            index: group.index,
+            buffers: self.buffers.clone(),
+        };
+        let selection = keep.map(|ranges| selection(ranges, group.rows));
+        let batches = ParquetRecordBatchReader::try_new_with_row_groups(
+            &self.levels,
+            &pages,
+            group.batch_rows,
+            selection,
         )
-        .with_row_groups(vec![group.index])
-        .with_projection(mask)
-        .with_batch_size(group.batch_rows);
-        if let Some(ranges) = keep {
-            builder = builder.with_row_selection(selection(ranges, group.rows));
-        }
-        let batches = builder
-            .build()
-            .map_err(|error| footer::corrupt(&self.name, &error))?;
+        .map_err(|error| footer::corrupt(&self.name, &error))?;
         Ok(batches.map(move |batch| {
             let fitted = batch.and_then(|batch| self.fit(&batch));
             fitted.map_err(|error| {
@@ -219,8 +228,8 @@ impl SourceFile {
 
 /// What the footer comes to under the plan.
 struct Layout {
-    metadata: ArrowReaderMetadata,
-    roots: Vec<usize>,
+    metadata: Arc<ParquetMetaData>,
+    levels: FieldLevels,
     columns: Vec<Column>,
     schema: SchemaRef,
     groups: Vec<RowGroup>,
@@ -228,7 +237,7 @@ struct Layout {
 
 impl Layout {
     fn check(&self, name: &str, size: u64) -> Result<(), Fault> {
-        let promised = self.metadata.metadata().file_metadata().num_rows();
+        let promised = self.metadata.file_metadata().num_rows();
         let rows: u64 = self.groups.iter().map(|group| group.rows).sum();
         if u64::try_from(promised) != Ok(rows) {
             return Err(Fault::new(

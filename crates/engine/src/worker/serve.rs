@@ -2,18 +2,23 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use offtake_model::{ErrorCode, Fault};
 use offtake_ports::{TaskEvent, TaskRequest};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::in_process::EVENTS;
 use crate::runner::TaskRunner;
 use crate::worker::frame;
 use crate::worker::message::{FromWorker, ToWorker, VERSION};
+
+/// How long after a task memory is kept for the next one.
+const READY: Duration = Duration::from_secs(1);
 
 /// Why a worker stopped serving.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +74,7 @@ async fn serve_messages(
         Some(other) => return Err(unexpected(&other)),
     }
     frame::write(writer, &FromWorker::Hello { version: VERSION }).await?;
-    while let Some(message) = messages.recv().await.transpose()? {
+    while let Some(message) = next(&runner, &mut messages).await.transpose()? {
         let ToWorker::Run { task, attempt } = message else {
             return Err(unexpected(&message));
         };
@@ -103,6 +108,18 @@ async fn serve_messages(
         }
     }
     Ok(())
+}
+
+/// The next message. While there is none for long, nothing is kept for the next task.
+async fn next(
+    runner: &TaskRunner,
+    messages: &mut mpsc::Receiver<io::Result<ToWorker>>,
+) -> Option<io::Result<ToWorker>> {
+    if let Ok(message) = timeout(READY, messages.recv()).await {
+        return message;
+    }
+    runner.rest();
+    messages.recv().await
 }
 
 /// Reads messages on a task of their own, because a read that was begun must not be dropped halfway.
