@@ -13,6 +13,7 @@ mod keep;
 mod pages;
 mod planned;
 mod read_as;
+mod typed;
 mod window;
 
 pub(crate) use extras::{filters, page_index};

@@ -20,6 +20,9 @@ use crate::spare::PageBuffers;
 /// Bytes that one of Snappy comes to at most: 64 from three.
 const SNAPPY_GROWTH_MAX: usize = 22;
 
+/// Chunks of fewer bytes, decompressed, are left to the crate's own codec.
+const CHUNK_BYTES_MIN: i64 = 64 << 10;
+
 /// Reads the pages of a column chunk.
 pub struct Pages<R: ChunkReader> {
     /// Gives pages as they lie where they are Snappy's.
@@ -37,7 +40,9 @@ impl<R: ChunkReader> Pages<R> {
         places: Option<Vec<PageLocation>>,
         buffers: PageBuffers,
     ) -> Result<Self> {
-        if chunk.compression() != Codec::SNAPPY {
+        // Small pages take as long to be lent as to be made.
+        let small = chunk.uncompressed_size() < CHUNK_BYTES_MIN;
+        if small || chunk.compression() != Codec::SNAPPY {
             return Ok(Self {
                 inner: SerializedPageReader::new(reader, chunk, rows, places)?,
                 snappy: None,

@@ -5,17 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{Field as ArrowField, SchemaRef};
+use arrow::datatypes::{Field as ArrowField, Schema as ArrowSchema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::Bytes;
 use offtake_encode::PageBuffers;
 use offtake_model::{ErrorCode, Fault, Field, FileSlice};
 use offtake_ports::RangeReader;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-};
-use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
+use parquet::arrow::FieldLevels;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use tokio::sync::OwnedSemaphorePermit;
@@ -29,7 +27,6 @@ use crate::source::held::Held;
 use crate::source::keep::selection;
 use crate::source::pages::GroupPages;
 use crate::source::planned::Planned;
-use crate::source::read_as::read_as;
 use crate::source::window::Window;
 
 /// A source file whose footer was read and found fit for the plan.
@@ -43,7 +40,7 @@ pub(crate) struct SourceFile {
     buffers: PageBuffers,
     metadata: Arc<ParquetMetaData>,
     /// The file's columns that are decoded.
-    levels: FieldLevels,
+    levels: Arc<FieldLevels>,
     /// One per planned column.
     columns: Vec<Column>,
     schema: SchemaRef,
@@ -109,13 +106,15 @@ impl SourceFile {
         limits: Limits,
     ) -> Result<Layout, Fault> {
         let Planned { schema, target, .. } = planned;
-        let metadata = typed(metadata, planned).map_err(|error| footer::corrupt(name, &error))?;
+        let metadata = Arc::new(metadata);
+        let corrupt = |error: ParquetError| footer::corrupt(name, &error);
+        let typed = planned.typed(&metadata).map_err(corrupt)?;
         let mut roots = Vec::new();
         let mut columns = Vec::new();
         for (planned, target) in schema.fields.iter().zip(target.fields()) {
             let column = match constant_of(planned, slice) {
                 Some((_, text)) => constant(name, planned, text.as_deref(), target)?,
-                None => from_file(name, planned, &metadata, target, &mut roots)?,
+                None => from_file(name, planned, &typed.types, target, &mut roots)?,
             };
             columns.push(column);
         }
@@ -125,14 +124,10 @@ impl SourceFile {
                 *nth = order.get(*nth).copied().unwrap_or_default();
             }
         }
-        let leaves = metadata.parquet_schema();
-        let mask = ProjectionMask::roots(leaves, roots.iter().copied());
-        let levels = parquet_to_arrow_field_levels(leaves, mask, Some(metadata.schema().fields()))
-            .map_err(|error| footer::corrupt(name, &error))?;
         Ok(Layout {
-            groups: row_groups(metadata.metadata(), &roots, limits),
-            metadata: Arc::clone(metadata.metadata()),
-            levels,
+            groups: row_groups(&metadata, &roots, limits),
+            metadata,
+            levels: typed.levels(&roots).map_err(corrupt)?,
             columns,
             schema: Arc::clone(target),
         })
@@ -229,7 +224,7 @@ impl SourceFile {
 /// What the footer comes to under the plan.
 struct Layout {
     metadata: Arc<ParquetMetaData>,
-    levels: FieldLevels,
+    levels: Arc<FieldLevels>,
     columns: Vec<Column>,
     schema: SchemaRef,
     groups: Vec<RowGroup>,
@@ -256,27 +251,6 @@ impl Layout {
         }
         Ok(())
     }
-}
-
-/// The footer with the types to decode as.
-fn typed(
-    metadata: ParquetMetaData,
-    planned: &Planned,
-) -> Result<ArrowReaderMetadata, ParquetError> {
-    let metadata = Arc::new(metadata);
-    let columns = metadata.file_metadata().schema_descr_ptr();
-    let as_types = |types| {
-        let options = ArrowReaderOptions::new().with_schema(types);
-        ArrowReaderMetadata::try_new(Arc::clone(&metadata), options)
-    };
-    if let Some(types) = planned.typed_before(&columns) {
-        return as_types(types);
-    }
-    let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let inferred = ArrowReaderMetadata::try_new(Arc::clone(&metadata), plain)?;
-    let types = read_as(inferred.schema(), &columns, planned.int96);
-    planned.note_typed(columns, Arc::clone(&types));
-    as_types(types)
 }
 
 /// The log's name and value for the column, when the log and not the file has it. Physical names count for nothing
@@ -310,11 +284,11 @@ fn constant(
 fn from_file(
     file: &str,
     planned: &Field,
-    metadata: &ArrowReaderMetadata,
+    types: &ArrowSchema,
     target: &ArrowField,
     roots: &mut Vec<usize>,
 ) -> Result<Column, Fault> {
-    let fields = metadata.schema().fields();
+    let fields = types.fields();
     let found = fit::find(planned, fields).and_then(|root| Some((root, fields.get(root)?)));
     let Some((root, column)) = found else {
         return Ok(Column::Constant(Constant::null(target.data_type())));

@@ -87,5 +87,7 @@ fn batch_rows(group: &RowGroupMetaData, wanted: &[usize], rows: u64, limits: Lim
         .sum();
     let row_bytes = bytes.div_ceil(rows.max(1)).max(1);
     let fitting = (limits.batch_bytes / row_bytes).max(BATCH_ROWS_MIN);
+    // The decoder makes room for as many, also where there are fewer.
+    let fitting = fitting.min(rows.max(1));
     usize::try_from(fitting).map_or(limits.batch_rows_max, |it| it.min(limits.batch_rows_max))
 }

@@ -1,24 +1,26 @@
 //! What a task's plan says of the columns it reads, worked out once for all of its files.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::{SchemaRef, TimeUnit};
 use offtake_encode::schema::{Form, to_arrow_as};
 use offtake_model::schema::TimestampUnit;
 use offtake_model::{DataType, Schema};
-use parquet::file::metadata::{ParquetMetaDataOptions, ParquetStatisticsPolicy};
-use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions, ParquetStatisticsPolicy};
+
+use crate::source::typed::Typed;
 
 /// The columns that a task's files are read as.
 pub(crate) struct Planned {
     pub(super) schema: Schema,
     pub(super) target: SchemaRef,
     /// What 96-bit instants are read as.
-    pub(super) int96: TimeUnit,
+    int96: TimeUnit,
     /// What is read of a footer.
     pub(super) footer: ParquetMetaDataOptions,
-    /// The last file's columns and the types they are decoded as: most files of a table have the same.
-    typed: Mutex<Option<(SchemaDescPtr, SchemaRef)>>,
+    /// What the last file's columns are decoded as: most files of a table have the same.
+    typed: Mutex<Option<Arc<Typed>>>,
 }
 
 impl Planned {
@@ -52,17 +54,22 @@ impl Planned {
         }
     }
 
-    /// The types that these columns are decoded as, if they are the last file's.
-    pub(super) fn typed_before(&self, columns: &SchemaDescriptor) -> Option<SchemaRef> {
-        let last = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, types) = last.as_ref()?;
-        (known.as_ref() == columns).then(|| SchemaRef::clone(types))
+    /// What the columns of a footer are decoded as.
+    pub(super) fn typed(
+        &self,
+        metadata: &Arc<ParquetMetaData>,
+    ) -> Result<Arc<Typed>, ParquetError> {
+        let columns = metadata.file_metadata().schema_descr();
+        if let Some(typed) = self.last().as_ref().filter(|it| it.is_of(columns)) {
+            return Ok(Arc::clone(typed));
+        }
+        let typed = Arc::new(Typed::infer(metadata, self.int96)?);
+        *self.last() = Some(Arc::clone(&typed));
+        Ok(typed)
     }
 
-    /// Remembers what a file's columns are decoded as.
-    pub(super) fn note_typed(&self, columns: SchemaDescPtr, types: SchemaRef) {
-        let mut last = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some((columns, types));
+    fn last(&self) -> MutexGuard<'_, Option<Arc<Typed>>> {
+        self.typed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
