@@ -3,7 +3,7 @@
 //! A general compressor must search for what repeats. The encoder knows: a value repeats the one its column had
 //! before, and the text between two values is the same in every row. It marks each value (a *leaf*), and matches are
 //! tried at these marks alone: the last place of the same value, the last places of the same pair of neighbours, each
-//! measured forwards and backwards. What is left of a value is searched with one probe a byte.
+//! measured forwards and backwards. What is left of a value is searched with a probe a byte, fewer where there is nothing.
 //!
 //! The answer is part of a deflate stream (RFC 1951) that refers to nothing before it: parts are joined to one gzip
 //! member ([`crate::gzip::Member`]), whoever compressed them.

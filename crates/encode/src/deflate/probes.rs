@@ -1,4 +1,4 @@
-//! The last place of every four bytes within values, found by one probe a byte.
+//! The last places of four bytes within values, found by one probe a byte, and fewer where there are none.
 
 use crate::deflate::WINDOW_BYTES;
 use crate::deflate::matching::forwards;
@@ -10,6 +10,10 @@ const SLOTS: usize = 1 << BITS;
 /// A match of four or five bytes must be as near as this to be cheaper than literals.
 const NEAR_FOR_FOUR: usize = 64;
 const NEAR_FOR_FIVE: usize = 2_048;
+
+/// Misses after which one more byte is skipped behind each probe, and how many are skipped at most.
+const MISSES: usize = 8;
+const SKIPPED_MAX: usize = 7;
 
 const SPREAD: u32 = 0x9E37_79B1;
 
@@ -55,7 +59,7 @@ impl Probes {
         self.columns.fill(0);
     }
 
-    /// The first match worth its bits that begins at `from` or later. Notes every place on the way, and its column if
+    /// The first match worth its bits that begins at `from` or later. Notes the places it probes, and its column if
     /// the row teaches which columns give matches.
     #[inline]
     pub(super) fn find<const TEACHING: bool>(
@@ -82,7 +86,8 @@ impl Probes {
             // Compared with its neighbour where there is no place: one branch that is hardly ever taken.
             let there = if near { at - distance } else { at + 1 };
             if self::word(text, there) != Some(word) || !near {
-                at += 1;
+                // What had no match so far seldom has one soon.
+                at += 1 + ((at - from) / MISSES).min(SKIPPED_MAX);
                 continue;
             }
             let mut start = at;

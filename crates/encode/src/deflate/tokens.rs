@@ -271,7 +271,7 @@ impl Tokens {
         best
     }
 
-    /// Searches the rest of a value with one probe a byte, or remembers it at least; answers how far it came.
+    /// Searches the rest of a value, or remembers it at least; answers how far it came.
     fn search(&mut self, from: usize, mark: Mark, end: usize) -> usize {
         let column = mark.leaf.to_le_bytes()[0];
         if !self.adaptation.takes(column) {
