@@ -11,7 +11,7 @@ pub use pages::PageBuffers;
 pub(crate) use texts::TextBuffers;
 
 /// Bytes of page buffers kept at most.
-const PAGES_BYTES: usize = 64 << 20;
+const PAGES_BYTES: usize = 32 << 20;
 
 /// Compressors kept at most.
 const COMPRESSORS_MAX: usize = 8;
