@@ -19,7 +19,7 @@ from run import COPY, THREADS, WORKS, convert, describe, prepare
 
 # What a frame's name must say to be of a stage; the innermost frame that says anything decides.
 STAGES = [
-    ("compress", r"libdeflate|offtake_encode::deflate|offtake_encode::gzip|pages::.*compress|zlib_rs::deflate|crc32|crc_fast"),
+    ("compress", r"libdeflate|offtake_encode::deflate|offtake_encode::gzip|pages::(codec|gzip)|zlib_rs::deflate|crc32|crc_fast"),
     ("digest", r"sha256|SHA256|aws_lc.*digest|EVP_Digest|sha2"),
     ("decode", r"parquet::|arrow_.*::|snap::|zlib_rs::inflate|zstd|offtake_encode::decode|offtake_encode::pages"),
     ("encode", r"offtake_encode::json|offtake_encode::output|offtake_encode::encoder|offtake_encode::parquet|ryu|itoa|zmij"),
