@@ -79,3 +79,26 @@ impl Default for Spares {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_given_once_and_not_at_all_when_cleared() {
+        let spares = Spares::new();
+        let fill = || {
+            spares.keep(RowGzip::new());
+            drop(spares.texts().lend(spares.texts().take(1_000)));
+        };
+        fill();
+        assert!(spares.clone().compressor().is_some());
+        assert!(spares.compressor().is_none());
+        assert!(spares.texts().take(0).capacity() >= 1_000);
+        assert_eq!(spares.texts().take(0).capacity(), 0);
+        fill();
+        spares.clear();
+        assert!(spares.compressor().is_none());
+        assert_eq!(spares.texts().take(0).capacity(), 0);
+    }
+}
