@@ -190,7 +190,7 @@ impl<'a> Chunk<'a> {
     fn pages(&self) -> Result<Pages<Piece>, ParquetError> {
         let rows = usize::try_from(self.rows)?;
         let piece = Arc::clone(&self.piece);
-        Pages::open(piece, self.metadata, rows, None, self.buffers.clone())
+        Pages::open(piece, self.metadata, rows, self.buffers.clone())
     }
 
     fn check(&self, found: u64) -> Result<(), ParquetError> {

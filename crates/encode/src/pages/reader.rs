@@ -10,7 +10,6 @@ use parquet::basic::Compression as Codec;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 use snap::raw::{Decoder, decompress_len};
@@ -32,19 +31,18 @@ pub struct Pages<R: ChunkReader> {
 }
 
 impl<R: ChunkReader> Pages<R> {
-    /// Reads the chunk of a row group of so many rows; its pages' places are known from an index, or found.
+    /// Reads the chunk of a row group of so many rows.
     pub fn open(
         reader: Arc<R>,
         chunk: &ColumnChunkMetaData,
         rows: usize,
-        places: Option<Vec<PageLocation>>,
         buffers: PageBuffers,
     ) -> Result<Self> {
         // Small pages take as long to be lent as to be made.
         let small = chunk.uncompressed_size() < CHUNK_BYTES_MIN;
         if small || chunk.compression() != Codec::SNAPPY {
             return Ok(Self {
-                inner: SerializedPageReader::new(reader, chunk, rows, places)?,
+                inner: SerializedPageReader::new(reader, chunk, rows, None)?,
                 snappy: None,
                 buffers,
             });
@@ -52,7 +50,7 @@ impl<R: ChunkReader> Pages<R> {
         let as_it_lies = chunk.clone().into_builder();
         let as_it_lies = as_it_lies.set_compression(Codec::UNCOMPRESSED).build()?;
         Ok(Self {
-            inner: SerializedPageReader::new(reader, &as_it_lies, rows, places)?,
+            inner: SerializedPageReader::new(reader, &as_it_lies, rows, None)?,
             snappy: Some(Decoder::new()),
             buffers,
         })

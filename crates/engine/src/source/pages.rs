@@ -25,13 +25,10 @@ struct OneChunk(Option<Result<Box<dyn PageReader>>>);
 impl GroupPages {
     fn pages(&self, column: usize) -> Result<Pages<Window>> {
         let group = self.metadata.row_group(self.index);
-        let places = self.metadata.offset_index();
-        let places = places.and_then(|it| it.get(self.index)?.get(column));
         Pages::open(
             Arc::clone(&self.window),
             group.column(column),
             self.num_rows(),
-            places.map(|it| it.page_locations.clone()),
             self.buffers.clone(),
         )
     }
